@@ -77,7 +77,8 @@ def evaluate_ctr(
 
 def _predict(model, batches, group_column, verbose):
     """Columns of labels, probabilities and weights by task, each a list of batches."""
-    progress = keras.utils.Progbar(None, unit_name="batch") if verbose else None
+    # Keras's bar ends when it is told to: a filtered data set doesn't know its length.
+    progress, done = keras.utils.Progbar(None, unit_name="batch") if verbose else None, 0
     read = _input_names(model)
     rows: dict[str, Any] = {"tasks": {}, "group": []}
     for x, y, weight in batches:
@@ -90,7 +91,10 @@ def _predict(model, batches, group_column, verbose):
         if group_column is not None:
             rows["group"].append(_group_values(x, group_column))
         if progress is not None:
-            progress.add(1)
+            done += 1
+            progress.update(done)
+    if progress is not None:
+        progress.update(done, finalize=True)
     if not rows["tasks"]:
         raise ValueError(f"{_OWNER}: the data have no rows.")
     return rows
