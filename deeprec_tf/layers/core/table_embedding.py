@@ -1,0 +1,140 @@
+"""The embedding table: the one layer that reads TensorFlow's variable by rows."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class TableEmbedding(keras.layers.Layer):
+    """Rows of a table, looked up by integer id.
+
+    The lookup gathers rows straight from the variable; the table as a whole is never read, cast
+    or copied, in the forward pass or for the gradient. So a step costs what its ids cost, not
+    what the vocabulary costs. The gradient is float32 `tf.IndexedSlices` under any dtype
+    policy, one row an occurrence: train with `deeprec_tf.optimizers`, which sum the repeats.
+
+    The layer makes no mask and gives none on; id 0 is an ordinary row.
+
+    Args:
+        vocabulary_size: V, rows of the table; ids run from 0 to V - 1.
+        embedding_dim: D, width of the table.
+        embeddings_initializer: Keras initializer or its name. An initializer without a seed is
+            copied, so that two tables given the same one start different. The default
+            N(0, 0.01^2) keeps the first logits near zero.
+        pretrained: array (V, D) of start values, in place of the initializer's. Not part of
+            the configuration: a saved model has the weights themselves.
+        **kwargs: `trainable` (False freezes the table), `name`, `dtype`.
+
+    Call arguments:
+        ids: any integer dtype, any shape (...).
+
+    Returns:
+        (..., D) in the compute dtype.
+
+    Raises:
+        TypeError: the ids are no integers.
+        ValueError: a size is no positive integer, or `pretrained` has a wrong shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from deeprec_tf.layers.core.table_embedding import TableEmbedding
+        >>> table = TableEmbedding(3, 2, pretrained=[[0, 0], [1, 2], [3, 4]], trainable=False)
+        >>> table(np.array([[1, 2]])).numpy().tolist()
+        [[[1.0, 2.0], [3.0, 4.0]]]
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        embedding_dim,
+        *,
+        embeddings_initializer=None,
+        pretrained=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for label, size in (("vocabulary_size", vocabulary_size), ("embedding_dim", embedding_dim)):
+            if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
+                raise ValueError(
+                    f"TableEmbedding '{self.name}': {label} must be an integer of at least 1, "
+                    f"got {size!r}."
+                )
+        self.vocabulary_size = int(vocabulary_size)
+        self.embedding_dim = int(embedding_dim)
+        if embeddings_initializer is None:
+            embeddings_initializer = keras.initializers.RandomNormal(stddev=0.01)
+        initializer = keras.initializers.get(embeddings_initializer)
+        if isinstance(initializer, keras.initializers.Initializer):
+            initializer = initializer.clone()                 # a fresh seed, if none was given
+        self.embeddings_initializer = initializer
+        self.supports_masking = True                          # takes masked ids; gives no mask on
+        self._start_values = None if pretrained is None else self._checked(pretrained)
+
+    def build(self, ids_shape):
+        """Make the table."""
+        initializer = self.embeddings_initializer
+        if self._start_values is not None:
+            start_values, self._start_values = self._start_values, None
+
+            def initializer(shape, dtype=None):
+                return ops.convert_to_tensor(start_values, dtype)
+
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.vocabulary_size, self.embedding_dim),
+            initializer=initializer,
+            autocast=False,                                   # a cast would read the whole table
+        )
+
+    def call(self, ids):
+        """Gather the rows."""
+        ids = ops.convert_to_tensor(ids)
+        self._check_dtype(ids)
+        if ids.dtype not in (tf.int32, tf.int64):
+            ids = tf.cast(ids, tf.int64)
+        return ops.cast(tf.nn.embedding_lookup(self.embeddings.value, ids), self.compute_dtype)
+
+    def compute_mask(self, ids, previous_mask=None):
+        """No mask: `padding_mask` makes masks, and models pass them by name."""
+        return None
+
+    def compute_output_shape(self, ids_shape):
+        """(..., D)."""
+        return (*ids_shape, self.embedding_dim)
+
+    def compute_output_spec(self, ids):
+        """Shape and dtype, without running the lookup."""
+        self._check_dtype(ids)
+        return keras.KerasTensor(self.compute_output_shape(ids.shape), dtype=self.compute_dtype)
+
+    def get_config(self):
+        """Every argument but `pretrained`."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+        }
+
+    def _checked(self, pretrained):
+        values = np.array(pretrained, dtype="float32")
+        expected = (self.vocabulary_size, self.embedding_dim)
+        if values.shape != expected:
+            raise ValueError(
+                f"TableEmbedding '{self.name}': pretrained must have the shape "
+                f"(vocabulary_size, embedding_dim) = {expected}, got {values.shape}. "
+                "Row i holds the vector of id i; row 0 too."
+            )
+        return values
+
+    def _check_dtype(self, ids):
+        dtype = keras.backend.standardize_dtype(ids.dtype)
+        if "int" not in dtype:
+            raise TypeError(
+                f"TableEmbedding '{self.name}': ids must be integers, got {dtype}. "
+                "Give the Input dtype='int32' or 'int64', or cast the ids."
+            )

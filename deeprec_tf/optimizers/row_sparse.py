@@ -1,0 +1,138 @@
+"""What the row-sparse optimizers share: how a gradient of rows goes through Keras's steps."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from deeprec_tf.optimizers.rows import Rows, dense_gradient, sum_repeated_rows, summed_rows
+
+
+class RowSparse:
+    """Mixin in front of a Keras optimizer: gradients given as `tf.IndexedSlices` stay rows.
+
+    Repeated ids are summed, then only the rows that occur are clipped, decayed and updated.
+    Gradients that are tensors take Keras's own path. A subclass writes `update_rows`, and turns
+    `densify` on where it wants the summed dense gradient of a table instead.
+    """
+
+    _indices_with_rows: frozenset = frozenset()
+
+    @property
+    def densify(self) -> bool:
+        """Whether gradients of rows are made dense, repeats summed, before anything else."""
+        return False
+
+    def update_rows(self, rows: Rows, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Update the rows of one table that have a gradient.
+
+        Args:
+            rows: the summed gradient, in the variable's dtype.
+            variable: the table (V, ...).
+            learning_rate: scalar of the variable's dtype.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define update_rows.")
+
+    def apply(self, grads, trainable_variables=None):
+        """Apply gradients, tensors or `tf.IndexedSlices`, to the variables.
+
+        Args:
+            grads: one gradient a variable; None leaves a variable as it is.
+            trainable_variables: the variables; those of `build` when left out.
+
+        Raises:
+            ValueError: `gradient_accumulation_steps` is set, and a gradient of rows can't be
+                accumulated as rows.
+        """
+        grads = list(grads)
+        variables = self._trainable_variables if trainable_variables is None else list(
+            trainable_variables)
+        rows = [i for i, grad in enumerate(grads) if isinstance(grad, tf.IndexedSlices)]
+        if rows and self.gradient_accumulation_steps and not self.densify:
+            names = ", ".join(repr(getattr(variables[i], "path", "?")) for i in rows)
+            raise ValueError(
+                f"{type(self).__name__}: gradient_accumulation_steps="
+                f"{self.gradient_accumulation_steps} needs dense gradients, but those of the "
+                f"tables {names} are rows. Pass lazy=False, or drop the accumulation and use a "
+                "larger batch."
+            )
+        for i in rows:
+            if self.densify:
+                grads[i] = dense_gradient(grads[i], variables[i].shape[0])
+            elif self.loss_scale_factor is not None:
+                grads[i] = _DivisibleSlices(grads[i].values, grads[i].indices)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update one variable from a tensor or, for a table, from rows."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        # Summed here, not before: an all-reduce over replicas makes ids repeat again.
+        rows = summed_rows(tf.cast(gradient, variable.dtype))
+        self.update_rows(rows, variable, tf.cast(learning_rate, variable.dtype))
+
+    def decay_of_rows(self, rows: Rows, variable: tf.Variable, learning_rate: tf.Tensor):
+        """Weight decay's part of the step.
+
+        Args:
+            rows: the rows that are touched.
+            variable: the table (V, ...).
+            learning_rate: scalar.
+
+        Returns:
+            (R, ...) learning_rate * weight_decay * the table's rows; 0.0 without decay.
+        """
+        if self.weight_decay is None or not self._use_weight_decay(variable):
+            return 0.0
+        factor = tf.cast(self.weight_decay, variable.dtype) * learning_rate
+        return factor * tf.gather(variable, rows.indices)
+
+    def add_to_rows(self, variable, rows: Rows, delta: tf.Tensor) -> None:
+        """Add to the rows of a table; rows that only fill up a static shape add nothing.
+
+        Args:
+            variable: the table (V, ...), of the model or of the optimizer.
+            rows: which rows.
+            delta: (R, ...) what to add.
+        """
+        if rows.real is not None:
+            real = tf.reshape(rows.real, [-1] + [1] * (delta.shape.rank - 1))
+            delta = tf.where(real, delta, tf.zeros_like(delta))
+        self.assign_add(variable, tf.IndexedSlices(delta, rows.indices))
+
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        self._indices_with_rows = frozenset(
+            self._get_variable_index(variable)
+            for grad, variable in zip(grads, trainable_variables, strict=True)
+            if isinstance(grad, tf.IndexedSlices)
+        )
+        super()._backend_apply_gradients(grads, trainable_variables)
+
+    def _clip_gradients(self, grads):
+        # The norm, and the clipped values, of summed rows are those of the dense gradient.
+        if not (self.clipnorm or self.global_clipnorm or self.clipvalue):
+            return grads
+        summed = [
+            sum_repeated_rows(grad) if isinstance(grad, tf.IndexedSlices) else grad
+            for grad in grads
+        ]
+        clipped = super()._clip_gradients(
+            [grad.values if isinstance(grad, tf.IndexedSlices) else grad for grad in summed]
+        )
+        return [
+            tf.IndexedSlices(values, grad.indices) if isinstance(grad, tf.IndexedSlices) else values
+            for values, grad in zip(clipped, summed, strict=True)
+        ]
+
+    def _apply_weight_decay(self, variables):
+        # Tables with a gradient of rows are decayed in update_rows, where the rows are known.
+        super()._apply_weight_decay(
+            [v for v in variables if self._get_variable_index(v) not in self._indices_with_rows]
+        )
+
+
+class _DivisibleSlices(tf.IndexedSlices):
+    """IndexedSlices that Keras can divide by its `loss_scale_factor`."""
+
+    def __truediv__(self, divisor):
+        return tf.IndexedSlices(self.values / tf.cast(divisor, self.dtype), self.indices)

@@ -1,0 +1,109 @@
+"""Gradients of embedding tables as rows: the sum over the repeats of one id."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Rows(NamedTuple):
+    """Summed gradient rows of one table.
+
+    Attributes:
+        indices: (R,) row numbers. Among the real rows no number occurs twice.
+        values: (R, ...) the sum of the gradients of all occurrences of that row.
+        real: (R,) bool, or None when every row is real. A row that isn't real fills up a
+            static shape: it repeats some real row's number and its values are zeros.
+    """
+
+    indices: tf.Tensor
+    values: tf.Tensor
+    real: tf.Tensor | None
+
+
+def summed_rows(slices: tf.IndexedSlices, *, static_shapes: bool | None = None) -> Rows:
+    """Sum the gradients of repeated ids; see `sum_repeated_rows`.
+
+    Args:
+        slices: a gradient whose indices may repeat.
+        static_shapes: see `sum_repeated_rows`.
+
+    Returns:
+        The summed rows, and which of them are real.
+    """
+    if static_shapes is None:
+        static_shapes = _is_traced_for_xla()
+    return _static_rows(slices) if static_shapes else _compact_rows(slices)
+
+
+def sum_repeated_rows(
+    slices: tf.IndexedSlices, *, static_shapes: bool | None = None
+) -> tf.IndexedSlices:
+    """Sum the gradients of repeated ids, so that each id has one row.
+
+    The gradient of a lookup holds one row an occurrence. An optimizer that squares those rows
+    gets the sum of squares where the square of the sum is meant: the step of an id that
+    occurs n times is too large by up to sqrt(n). After this function squares, norms and clips
+    of the values are those of the dense gradient.
+
+    Args:
+        slices: a gradient whose indices may repeat, in any order; no rows are fine.
+        static_shapes: False: the result has as many rows as there are different ids
+            (`tf.unique`: the faster form outside XLA). True: the result has as many rows as
+            the input, the rest being zeros at an id that is present (a sort: the form for XLA
+            and TPU). None: True inside `tf.function(jit_compile=True)` and on a TPU.
+
+    Returns:
+        IndexedSlices with equal dense value, dtype and dense shape.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from deeprec_tf.optimizers import sum_repeated_rows
+        >>> slices = tf.IndexedSlices(tf.constant([[1.0], [2.0], [4.0]]), tf.constant([5, 3, 5]))
+        >>> summed = sum_repeated_rows(slices)
+        >>> summed.indices.numpy().tolist(), summed.values.numpy().tolist()
+        ([5, 3], [[5.0], [2.0]])
+    """
+    rows = summed_rows(slices, static_shapes=static_shapes)
+    return tf.IndexedSlices(rows.values, rows.indices, slices.dense_shape)
+
+
+def dense_gradient(slices: tf.IndexedSlices, rows: int) -> tf.Tensor:
+    """Write a gradient out as a tensor of the table's shape, repeated ids summed.
+
+    Args:
+        slices: the gradient.
+        rows: rows of the table, V.
+
+    Returns:
+        Tensor (V, ...).
+    """
+    return tf.math.unsorted_segment_sum(slices.values, slices.indices, rows)
+
+
+def _is_traced_for_xla() -> bool:
+    return tf.__internal__.get_enclosing_xla_context() is not None
+
+
+def _compact_rows(slices: tf.IndexedSlices) -> Rows:
+    indices, position = tf.unique(slices.indices)
+    sums = tf.math.unsorted_segment_sum(slices.values, position, tf.shape(indices)[0])
+    return Rows(indices, tf.ensure_shape(sums, (None, *slices.values.shape[1:])), None)
+
+
+def _static_rows(slices: tf.IndexedSlices) -> Rows:
+    count = tf.shape(slices.indices)[0]
+    # One sort of (id, position) packed in an int64 is faster than an argsort of the ids.
+    width = tf.cast(tf.maximum(count, 1), tf.int64)
+    packed = tf.cast(slices.indices, tf.int64) * width + tf.range(width)[:count]
+    packed = tf.sort(packed)
+    ids = tf.cast(packed // width, slices.indices.dtype)
+    order = tf.cast(packed % width, tf.int32)
+
+    is_first = tf.concat([tf.ones_like(ids[:1], tf.bool), ids[1:] != ids[:-1]], 0)
+    segment = tf.cumsum(tf.cast(is_first, tf.int32)) - 1                  # 0, 0, 1, 2, 2, ...
+    sums = tf.math.unsorted_segment_sum(tf.gather(slices.values, order), segment, count)
+    real = tf.range(count) < tf.reduce_sum(tf.cast(is_first, tf.int32))
+    different = tf.math.unsorted_segment_max(ids, segment, count)
+    return Rows(tf.where(real, different, ids[:1]), sums, real)
