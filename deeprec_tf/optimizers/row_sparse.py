@@ -44,8 +44,9 @@ class RowSparse:
                 accumulated as rows.
         """
         grads = list(grads)
-        variables = self._trainable_variables if trainable_variables is None else list(
-            trainable_variables)
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+        variables = trainable_variables or self._trainable_variables
         rows = [i for i, grad in enumerate(grads) if isinstance(grad, tf.IndexedSlices)]
         if rows and self.gradient_accumulation_steps and not self.densify:
             names = ", ".join(repr(getattr(variables[i], "path", "?")) for i in rows)
@@ -59,7 +60,9 @@ class RowSparse:
             if self.densify:
                 grads[i] = dense_gradient(grads[i], variables[i].shape[0])
             elif self.loss_scale_factor is not None:
-                grads[i] = _DivisibleSlices(grads[i].values, grads[i].indices)
+                grads[i] = _DivisibleSlices(
+                    grads[i].values, grads[i].indices, grads[i].dense_shape
+                )
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -120,7 +123,9 @@ class RowSparse:
             [grad.values if isinstance(grad, tf.IndexedSlices) else grad for grad in summed]
         )
         return [
-            tf.IndexedSlices(values, grad.indices) if isinstance(grad, tf.IndexedSlices) else values
+            tf.IndexedSlices(values, grad.indices, grad.dense_shape)
+            if isinstance(grad, tf.IndexedSlices)
+            else values
             for values, grad in zip(clipped, summed, strict=True)
         ]
 
@@ -135,4 +140,5 @@ class _DivisibleSlices(tf.IndexedSlices):
     """IndexedSlices that Keras can divide by its `loss_scale_factor`."""
 
     def __truediv__(self, divisor):
-        return tf.IndexedSlices(self.values / tf.cast(divisor, self.dtype), self.indices)
+        values = self.values / tf.cast(divisor, self.dtype)
+        return tf.IndexedSlices(values, self.indices, self.dense_shape)

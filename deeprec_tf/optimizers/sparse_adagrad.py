@@ -35,9 +35,16 @@ class SparseAdagrad(RowSparse, keras.optimizers.Adagrad):
         learning_rate: float, `keras.optimizers.schedules.LearningRateSchedule`, or callable.
         initial_accumulator_value: start of the sum of squares a, at least 0.
         epsilon: added to the sum of squares.
-        **kwargs: as in `keras.optimizers.Adagrad`: `weight_decay`, `clipnorm`, `clipvalue`,
-            `global_clipnorm`, `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
-            `loss_scale_factor`, `gradient_accumulation_steps`, `name`.
+        weight_decay: rate of decoupled weight decay; touched rows only.
+        clipnorm: largest norm of each variable's gradient.
+        clipvalue: largest absolute value of a gradient's element.
+        global_clipnorm: largest norm of all gradients together. At most one of the three.
+        use_ema: keep a moving average of the weights and take it over after training.
+        ema_momentum: the average's decay rate, in [0, 1].
+        ema_overwrite_frequency: take the average over every so many steps as well.
+        loss_scale_factor: factor on the loss, divided out of the gradients.
+        gradient_accumulation_steps: steps whose mean gradient makes one update.
+        name: the optimizer's name.
 
     Example:
         >>> from deeprec_tf.optimizers import SparseAdagrad
@@ -46,9 +53,36 @@ class SparseAdagrad(RowSparse, keras.optimizers.Adagrad):
     """
 
     def __init__(
-        self, learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7, **kwargs
+        self,
+        learning_rate=0.001,
+        initial_accumulator_value=0.1,
+        epsilon=1e-7,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name=None,
     ):
-        super().__init__(learning_rate, initial_accumulator_value, epsilon, **kwargs)
+        super().__init__(
+            learning_rate=learning_rate,
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+        )
 
     @property
     def densify(self) -> bool:

@@ -42,10 +42,18 @@ class SparseAdam(RowSparse, keras.optimizers.Adam):
         beta_2: decay rate of the second moment, in [0, 1).
         epsilon: added to the root of the second moment.
         amsgrad: divide by the largest second moment so far.
+        weight_decay: rate of decoupled weight decay; touched rows only in the lazy form.
+        clipnorm: largest norm of each variable's gradient.
+        clipvalue: largest absolute value of a gradient's element.
+        global_clipnorm: largest norm of all gradients together. At most one of the three.
+        use_ema: keep a moving average of the weights and take it over after training.
+        ema_momentum: the average's decay rate, in [0, 1].
+        ema_overwrite_frequency: take the average over every so many steps as well.
+        loss_scale_factor: factor on the loss, divided out of the gradients.
+        gradient_accumulation_steps: steps whose mean gradient makes one update; needs
+            lazy=False for tables.
+        name: the optimizer's name.
         lazy: True updates touched rows only; False is dense Adam.
-        **kwargs: as in `keras.optimizers.Adam`: `weight_decay`, `clipnorm`, `clipvalue`,
-            `global_clipnorm`, `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
-            `loss_scale_factor`, `gradient_accumulation_steps`, `name`.
 
     Raises:
         TypeError: `lazy` is no bool.
@@ -65,11 +73,36 @@ class SparseAdam(RowSparse, keras.optimizers.Adam):
         beta_2=0.999,
         epsilon=1e-7,
         amsgrad=False,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name=None,
         *,
         lazy=True,
-        **kwargs,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, **kwargs)
+        super().__init__(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+        )
         if not isinstance(lazy, bool):
             raise TypeError(f"SparseAdam: lazy must be True or False, got {lazy!r}.")
         self.lazy = lazy
