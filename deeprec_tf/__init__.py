@@ -1,0 +1,34 @@
+"""Deep recommender models on Keras 3: columns in, a compiled `keras.Model` out."""
+
+from deeprec_tf import models
+from deeprec_tf.batches import check_batch
+from deeprec_tf.engine import RecModel
+from deeprec_tf.features import (
+    DenseFeat,
+    SparseFeat,
+    VarLenDenseFeat,
+    VarLenSparseFeat,
+    get_feature_names,
+)
+from deeprec_tf.inputs import build_embedding_layers, build_input_layers, embedding_lookup
+from deeprec_tf.registry import ModelCard, get_model, list_models
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DenseFeat",
+    "ModelCard",
+    "RecModel",
+    "SparseFeat",
+    "VarLenDenseFeat",
+    "VarLenSparseFeat",
+    "__version__",
+    "build_embedding_layers",
+    "build_input_layers",
+    "check_batch",
+    "embedding_lookup",
+    "get_feature_names",
+    "list_models",
+    "get_model",
+    "models",
+]

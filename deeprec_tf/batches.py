@@ -1,0 +1,298 @@
+"""What a batch must look like: checks on arrays before they meet a graph.
+
+An id out of range is an error on a CPU, row zeros on a GPU and the last row under XLA; NaN
+travels silently. So arrays are checked here, once, with the column, the row and the mend named.
+NumPy and the columns only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from deeprec_tf.features import (
+    FeatureColumn,
+    InputSpec,
+    SparseFeat,
+    VarLenDenseFeat,
+    VarLenSparseFeat,
+    input_specs,
+)
+
+_LABEL_NAMES = frozenset({"label", "labels", "target", "y", "click", "clicked", "rating"})
+
+
+def check_batch(
+    feature_columns: Iterable[FeatureColumn],
+    batch: Mapping[str, Any],
+    *,
+    labels: Any = None,
+    owner: str = "check_batch",
+) -> dict[str, np.ndarray]:
+    """Checks a batch, or a whole data set, against its columns and returns it as clean arrays.
+
+    Args:
+        feature_columns: the columns the model was built from.
+        batch: mapping from input name to array, or a pandas DataFrame. Rows are the first axis.
+        labels: the labels that go with the batch, if any; a dict by task name is checked for
+            names that are inputs at the same time, and the row counts are compared.
+        owner: what error messages begin with.
+
+    Returns:
+        Dict from input name to NumPy array of the Input's dtype: ids (B,) or (B, T) or
+        (B, T, group), dense (B, dimension). String columns stay object arrays of `str`.
+
+    Raises:
+        TypeError: the batch is no mapping, or a dtype cannot be what the column declares.
+        ValueError: unknown or missing column, a label among the inputs, no rows, unequal row
+            counts, wrong rank, id out of range, NaN or infinity, more steps than `maxlen`, or
+            lengths that disagree with the padding.
+
+    Example:
+        >>> check_batch([SparseFeat("user", 3)], {"user": [0, 2]})["user"]
+        array([0, 2], dtype=int32)
+    """
+    specs = input_specs(feature_columns)
+    if not hasattr(batch, "keys"):
+        raise TypeError(
+            f"{owner}: inputs must be a dict of arrays or a DataFrame, got "
+            f"{type(batch).__name__}. Give {{name: array}} for {list(specs)}."
+        )
+    _check_names(owner, specs, [str(key) for key in batch.keys()], labels)
+    arrays: dict[str, np.ndarray] = {}
+    rows: tuple[str, int] | None = None
+    for name, spec in specs.items():
+        array = _as_array(owner, spec, batch[name])
+        rows = rows or (name, len(array))
+        if len(array) != rows[1]:
+            raise ValueError(
+                f"{owner}: {name!r} has {len(array)} rows, {rows[0]!r} has {rows[1]}. All inputs "
+                "of a batch need the same number of rows."
+            )
+        arrays[name] = array
+    if rows is not None and rows[1] == 0:
+        raise ValueError(f"{owner}: the batch is empty (0 rows). Give at least one row.")
+    _check_label_rows(owner, labels, rows)
+    for spec in specs.values():
+        arrays[spec.name] = _check_values(owner, spec, arrays[spec.name])
+    for column in dict.fromkeys(spec.column for spec in specs.values()):
+        if isinstance(column, VarLenSparseFeat | VarLenDenseFeat) and column.length_name:
+            _check_lengths(owner, column, arrays)
+    return arrays
+
+
+def _check_names(
+    owner: str, specs: Mapping[str, InputSpec], given: list[str], labels: Any
+) -> None:
+    if isinstance(labels, Mapping):
+        for name in labels:
+            if name in given:
+                raise ValueError(
+                    f"{owner}: {name!r} is a label and an input at once: the model would read "
+                    "its answer. Remove it from the inputs."
+                )
+    unknown = [name for name in given if name not in specs]
+    missing = [name for name in specs if name not in given]
+    if missing:
+        name = missing[0]
+        column = specs[name].column
+        close = difflib.get_close_matches(name, unknown, n=1)
+        hint = f" Did you mean to rename {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"{owner}: the input {name!r} of {type(column).__name__}({column.name!r}) is missing; "
+            f"given were {given}. Add the array {name!r} or drop the column.{hint}"
+        )
+    if unknown:
+        name = unknown[0]
+        if name.lower() in _LABEL_NAMES:
+            raise ValueError(
+                f"{owner}: {name!r} looks like a label among the inputs. Pass it as y= and keep "
+                f"only the inputs {list(specs)} in x."
+            )
+        raise ValueError(
+            f"{owner}: {name!r} is no input of the model; its inputs are {list(specs)}. Remove "
+            f"{name!r} from the batch or declare a column for it."
+        )
+
+
+def _check_label_rows(owner: str, labels: Any, rows: tuple[str, int] | None) -> None:
+    if labels is None or rows is None:
+        return
+    for key, value in labels.items() if isinstance(labels, Mapping) else (("y", labels),):
+        if hasattr(value, "__len__") and len(value) != rows[1]:
+            raise ValueError(
+                f"{owner}: the labels {key!r} have {len(value)} rows, the input {rows[0]!r} has "
+                f"{rows[1]}."
+            )
+
+
+def _as_array(owner: str, spec: InputSpec, value: Any) -> np.ndarray:
+    """Array of the right rank and kind, dtype not yet narrowed."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{owner}: {spec.name!r} holds rows of different lengths. Pad them with 0 at the end "
+            f"to one length of at most {getattr(spec.column, 'maxlen', 1)}."
+        ) from error
+    if array.dtype == object and array.ndim == 1 and len(array):
+        array = _stack_rows(owner, spec, array)
+    return _fix_rank(owner, spec, array)
+
+
+def _stack_rows(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    """Turns a Series of lists into a matrix, and pandas' nullable numbers into plain ones."""
+    first = array[0]
+    if isinstance(first, list | tuple | np.ndarray):
+        lengths = {len(row) for row in array}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{owner}: {spec.name!r} holds rows of different lengths ({min(lengths)} to "
+                f"{max(lengths)}). Pad them with 0 at the end to one length of at most "
+                f"{getattr(spec.column, 'maxlen', 1)}."
+            )
+        return np.array(array.tolist())
+    return array
+
+
+def _fix_rank(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    rank = len(spec.shape) + 1
+    if array.ndim == rank - 1 and spec.shape and spec.shape[-1] == 1:
+        array = array[..., None]  # (B,) for a dense column of dimension 1
+    if array.ndim == rank + 1 and array.shape[-1] == 1 and array.ndim == 2:
+        array = array[..., 0]  # (B, 1) for a column of one id a row
+    wanted = "(B" + "".join(f", {'T' if n is None else n}" for n in spec.shape) + ")"
+    if array.ndim != rank:
+        mend = "one value a row" if rank == 1 else "padded rows of one length"
+        raise ValueError(
+            f"{owner}: {spec.name!r} must have shape {wanted.replace('(B)', '(B,)')}, got "
+            f"{array.shape}. Give {mend}."
+        )
+    for got, want in zip(array.shape[1:], spec.shape, strict=True):
+        if want is not None and got != want:
+            raise ValueError(
+                f"{owner}: {spec.name!r} must have shape {wanted}, got {array.shape}."
+            )
+    maxlen = getattr(spec.column, "maxlen", None)
+    if spec.role != "length" and maxlen is not None and array.shape[1] > maxlen:
+        raise ValueError(
+            f"{owner}: {spec.name!r} has {array.shape[1]} steps, more than its maxlen {maxlen}. "
+            f"Keep the newest {maxlen} of each row or raise maxlen."
+        )
+    return array
+
+
+def _first_row(bad: np.ndarray) -> int:
+    """Row of the first bad value; argmax keeps it to one pass."""
+    return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+
+
+def _check_values(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    """Checks dtype and range and narrows to the Input's dtype."""
+    if spec.role == "ids" and isinstance(spec.column, SparseFeat | VarLenSparseFeat):
+        if spec.column.dtype == "string":
+            return _checked_strings(owner, spec, array)
+        return _checked_ids(owner, spec, spec.column, array)
+    if spec.role == "length":
+        return _checked_integers(owner, spec, array).astype("int32")
+    return _checked_numbers(owner, spec, array)
+
+
+def _checked_strings(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    array = array.astype(object)
+    bad = np.array([not isinstance(value, str) for value in array.reshape(-1)]).reshape(array.shape)
+    if bad.any():
+        row = _first_row(bad)
+        raise TypeError(
+            f"{owner}: {spec.name!r} has dtype 'string' but row {row} holds "
+            f"{array[row]!r}. Give str values, '' for padding or missing ones."
+        )
+    return array
+
+
+def _checked_integers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iub":
+        bad = array.dtype.kind == "f" and not np.isfinite(array).all()
+        where = f" (row {_first_row(~np.isfinite(array))} is not finite)" if bad else ""
+        raise TypeError(
+            f"{owner}: {spec.name!r} must hold integers, got dtype {array.dtype}{where}. "
+            "Fill missing values and convert with .astype('int64'), or encode raw values with "
+            "deeprec_tf.data.FeatureEncoder."
+        )
+    return array.astype("int64", copy=False)
+
+
+def _checked_ids(
+    owner: str, spec: InputSpec, column: SparseFeat | VarLenSparseFeat, array: np.ndarray
+) -> np.ndarray:
+    array = _checked_integers(owner, spec, array)
+    if column.use_hash or not array.size:
+        return array.astype(spec.dtype, copy=False)
+    if array.min() < 0 or array.max() >= column.vocabulary_size:
+        row = _first_row((array < 0) | (array >= column.vocabulary_size))
+        values = array[row].reshape(-1)
+        value = values[(values < 0) | (values >= column.vocabulary_size)][0]
+        raise ValueError(
+            f"{owner}: {spec.name!r} holds the id {value} in row {row}, outside "
+            f"0..{column.vocabulary_size - 1}. Raise vocabulary_size, re-encode the ids, or set "
+            "use_hash=True."
+        )
+    return array.astype(spec.dtype, copy=False)
+
+
+def _checked_numbers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iubf":
+        try:
+            array = array.astype("float64")  # pandas' nullable numbers arrive as objects
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{owner}: {spec.name!r} must hold numbers, got dtype {array.dtype}. Convert it, "
+                "or declare a SparseFeat if it is a category."
+            ) from error
+    if array.dtype.kind == "f":
+        bad = ~np.isfinite(array)
+        if bad.any():
+            row = _first_row(bad)
+            raise ValueError(
+                f"{owner}: {spec.name!r} holds NaN or infinity in row {row}. Fill missing values "
+                "(deeprec_tf.data.FeatureEncoder does)."
+            )
+        if np.dtype(spec.dtype).kind == "i" and (array != np.trunc(array)).any():
+            row = _first_row(array != np.trunc(array))
+            raise TypeError(
+                f"{owner}: {spec.name!r} is declared {spec.dtype} but row {row} holds "
+                f"{array[row]}. Round it or declare a float dtype."
+            )
+    return array.astype(spec.dtype, copy=False)
+
+
+def _check_lengths(
+    owner: str, column: VarLenSparseFeat | VarLenDenseFeat, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Lengths lie in 0..T, and ids are real before the length and 0 from there on."""
+    lengths = arrays[str(column.length_name)]
+    steps = arrays[column.name].shape[1]
+    bad = (lengths < 0) | (lengths > min(column.maxlen, steps))
+    if bad.any():
+        row = _first_row(bad)
+        raise ValueError(
+            f"{owner}: {column.length_name!r} is {lengths[row]} in row {row}; {column.name!r} has "
+            f"{steps} steps and maxlen {column.maxlen}. Lengths count real steps: 0 to "
+            f"{min(column.maxlen, steps)}."
+        )
+    if not isinstance(column, VarLenSparseFeat):
+        return
+    ids = arrays[column.name]
+    real = (ids != "") if column.dtype == "string" else (ids != 0)
+    real = real.any(axis=-1) if column.group > 1 else real
+    expected = np.arange(steps) < lengths[:, None]
+    if (real != expected).any():
+        row = _first_row(real != expected)
+        raise ValueError(
+            f"{owner}: {column.name!r} and {column.length_name!r} disagree in row {row}: the "
+            f"length is {lengths[row]}, the ids are {ids[row].tolist()}. Ids are real (not 0) "
+            "before the length and 0 from there on."
+        )

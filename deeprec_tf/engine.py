@@ -1,0 +1,384 @@
+"""RecModel: the one `keras.Model` subclass, its input path and its train step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from deeprec_tf.array_dataset import EpochOrder, array_dataset
+from deeprec_tf.batches import check_batch
+from deeprec_tf.features import columns_from_config, columns_to_config, input_specs
+from deeprec_tf.graph import inference_outputs, inputs_of
+from deeprec_tf.optimizers import sparse_form, sum_repeated_rows
+
+DEFAULT_BATCH_SIZE = 256
+_STRING_KEYS = 2**31 - 2
+
+
+class _EpochClock(keras.callbacks.Callback):
+    """Tells the row order which epoch is about to be read."""
+
+    def __init__(self, order: EpochOrder) -> None:
+        super().__init__()
+        self.order = order
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.order.epoch = epoch
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class RecModel(keras.Model):
+    """A functional Keras model that knows its feature columns. Every builder returns one.
+
+    What it adds to `keras.Model`:
+
+    - `compile` turns 'adam' and 'adagrad', by name or as Keras's own instances, into the
+      row-sparse forms, and a reloaded model has its optimizer back;
+    - `fit`, `evaluate` and `predict` check arrays against the columns (`check_batch`), hash
+      string columns, lift labels to the outputs' rank and batch arrays by one gather a feature;
+      the row order of an epoch depends on `shuffle_seed` and the epoch's number alone;
+    - other optimizers get the gradients of repeated ids summed, so that they are right too.
+
+    Args:
+        *args: inputs and outputs, as for `keras.Model`.
+        feature_columns: the columns that the inputs were made from.
+        **kwargs: `name`, `trainable`.
+
+    Attributes:
+        feature_columns: the columns, also after a reload (without pretrained arrays).
+        shuffle_seed: seed of the row order; drawn from NumPy's global generator (which
+            `keras.utils.set_random_seed` seeds) at the first `fit` where it is None.
+    """
+
+    def __init__(self, *args, feature_columns=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self._columns_config = columns_to_config(feature_columns)
+        self.shuffle_seed: int | None = None
+
+    @property
+    def feature_columns(self) -> list:
+        """The columns that the inputs were made from."""
+        return columns_from_config(self._columns_config)
+
+    # ---- saving -------------------------------------------------------------------------
+
+    def get_config(self):
+        """The functional graph and the columns."""
+        return {**super().get_config(), "feature_columns": self._columns_config}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuilds the graph and the columns."""
+        config = dict(config)
+        columns = config.pop("feature_columns", ())
+        model = super().from_config(config, custom_objects=custom_objects)
+        model._columns_config = list(columns)
+        return model
+
+    def compile_from_config(self, config):
+        """Restores optimizer, loss and metrics; Keras leaves them out for an own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    # ---- compiling ----------------------------------------------------------------------
+
+    def compile(self, optimizer="adam", loss=None, **kwargs):
+        """Compiles as `keras.Model.compile` does, with row-sparse Adam and Adagrad.
+
+        Args:
+            optimizer: Keras optimizer or name.
+            loss: Keras loss, name, or dict by task.
+            **kwargs: everything else that `keras.Model.compile` takes.
+        """
+        super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
+        if hasattr(self.optimizer, "static_shapes"):
+            self.optimizer.static_shapes = bool(self.jit_compile)
+
+    # ---- the input path -----------------------------------------------------------------
+
+    def _is_arrays(self, x: Any) -> bool:
+        return hasattr(x, "keys") and bool(self._columns_config)
+
+    def _check_arrays(self, where: str, x: Any, y: Any = None, fill_missing: bool = False) -> dict:
+        owner = f"{self.name}.{where}"
+        if isinstance(x, list | tuple | np.ndarray):
+            raise TypeError(
+                f"{owner}: inputs must be a dict of arrays by name, a DataFrame or a "
+                f"tf.data.Dataset, got {type(x).__name__}."
+            )
+        columns = self.feature_columns
+        if fill_missing:
+            x = self._with_training_inputs(x)
+        arrays = check_batch(columns, x, labels=y, owner=owner)
+        return {name: _string_keys(array) for name, array in arrays.items()}
+
+    def _with_training_inputs(self, x: Any) -> Any:
+        """Zeros for inputs that only the training loss reads, when they were left out."""
+        needed = self.inference_input_names()
+        missing = [name for name in self.input_names_by_graph() if name not in x]
+        if not missing or any(name in needed for name in missing):
+            return x
+        rows = len(x[next(iter(x.keys()))])
+        specs = input_specs(self.feature_columns)
+        filled = {name: x[name] for name in x.keys()}
+        for name in missing:
+            shape = [rows] + [1 if size is None else size for size in specs[name].shape]
+            filled[name] = np.zeros(shape, dtype=specs[name].dtype)
+        return filled
+
+    def input_names_by_graph(self) -> list[str]:
+        """Names of the model's inputs."""
+        return [tensor.name for tensor in keras.tree.flatten(self.inputs)]
+
+    def inference_input_names(self) -> set[str]:
+        """Names of the inputs that the prediction depends on, without training-only ones."""
+        return {tensor.name for tensor in inputs_of(inference_outputs(self).values())}
+
+    def _dataset(self, where, x, y, sample_weight, batch_size, order=None, drop_remainder=False):
+        arrays = (self._check_arrays(where, x, y),)
+        if y is not None:
+            arrays += (self._labels(where, y),)
+        if sample_weight is not None:
+            if y is None:
+                raise ValueError(f"{self.name}.{where}: sample_weight was given without y.")
+            arrays += (_map_named(lambda w: np.asarray(w, "float32"), sample_weight),)
+        return array_dataset(
+            arrays, batch_size or DEFAULT_BATCH_SIZE, order=order, drop_remainder=drop_remainder
+        )
+
+    def _labels(self, where: str, y: Any) -> Any:
+        """Labels as float32 arrays of the outputs' rank; NaN is refused."""
+
+        def lift(values: Any) -> np.ndarray:
+            array = np.asarray(values)
+            if array.dtype == object:
+                array = array.astype("float64")
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
+                raise ValueError(
+                    f"{self.name}.{where}: the labels hold NaN or infinity in row {row}. Drop the "
+                    "row, or mask it with sample_weight 0."
+                )
+            return array.astype("float32").reshape(len(array), -1)
+
+        return _map_named(lift, y)
+
+    def _prepare_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Hashes strings and lifts labels in batches that come from the user's own dataset."""
+
+        def prepare(x, *rest):
+            x = {k: _string_keys_graph(v) for k, v in x.items()} if hasattr(x, "items") else x
+            if rest:
+                y = tf.nest.map_structure(
+                    lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
+                )
+                rest = (y, *rest[1:])
+            return (x, *rest) if rest else x
+
+        return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _prepare(self, where, x, y=None, sample_weight=None, batch_size=None, **kwargs):
+        """What Keras is to be given for (x, y, sample_weight)."""
+        if isinstance(x, tf.data.Dataset):
+            return self._prepare_dataset(x), y, sample_weight
+        if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
+            return self._dataset(where, x, y, sample_weight, batch_size, **kwargs), None, None
+        return x, y, sample_weight
+
+    # ---- training, evaluation, prediction -----------------------------------------------
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        sample_weight=None,
+        validation_batch_size=None,
+        **kwargs,
+    ):
+        """Trains as `keras.Model.fit` does.
+
+        Args:
+            x: dict of arrays by input name, a DataFrame with exactly the inputs as columns, a
+                `tf.data.Dataset` of batches, or anything else Keras takes.
+            y: labels (N,) or (N, 1); a dict by task name for several tasks.
+            batch_size: rows a batch; 256 when None.
+            epochs: passes over the data.
+            verbose: 0 silent, 1 progress bar, 2 a line an epoch.
+            callbacks: list of Keras callbacks.
+            validation_split: share of the rows, taken from the end before shuffling.
+            validation_data: (x, y) or (x, y, sample_weight), or a dataset.
+            shuffle: new row order every epoch, determined by `shuffle_seed` and the epoch.
+            sample_weight: weights (N,), or a dict by task name.
+            validation_batch_size: `batch_size` when None.
+            **kwargs: everything else that `keras.Model.fit` takes.
+
+        Returns:
+            `keras.callbacks.History`.
+
+        Raises:
+            TypeError, ValueError: from `check_batch`, naming the input, the row and the mend.
+        """
+        if validation_split and validation_data is None and self._is_arrays(x):
+            x, y, sample_weight, validation_data = _split_off(
+                self.name, x, y, sample_weight, validation_split
+            )
+        if self.shuffle_seed is None:
+            self.shuffle_seed = int(np.random.randint(2**31 - 1))
+        order = EpochOrder(self.shuffle_seed)
+        if validation_data is not None:
+            validation_data = self._validation(
+                validation_data, validation_batch_size or batch_size
+            )
+        on_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
+        prepared, y, sample_weight = self._prepare(
+            "fit", x, y, sample_weight, batch_size,
+            order=order if shuffle else None, drop_remainder=on_tpu,
+        )
+        if isinstance(prepared, tf.data.Dataset):
+            batch_size, shuffle = None, False  # the dataset sees to both
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [_EpochClock(order), *_as_list(callbacks)]
+        else:
+            callbacks.append(_EpochClock(order))
+        return super().fit(
+            x=prepared, y=y, sample_weight=sample_weight, batch_size=batch_size, epochs=epochs,
+            verbose=verbose, callbacks=callbacks, validation_data=validation_data,
+            shuffle=shuffle, **kwargs,
+        )
+
+    def _validation(self, validation_data, batch_size):
+        if isinstance(validation_data, tf.data.Dataset):
+            return self._prepare_dataset(validation_data)
+        if isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3):
+            x, y, *weight = validation_data
+            if self._is_arrays(x):
+                return self._dataset(
+                    "fit(validation_data)", x, y, weight[0] if weight else None, batch_size
+                )
+        return validation_data
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
+        """Evaluates as `keras.Model.evaluate` does; inputs as in `fit`."""
+        x, y, sample_weight = self._prepare("evaluate", x, y, sample_weight, batch_size)
+        batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
+        return super().evaluate(
+            x=x, y=y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
+        )
+
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Predicts as `keras.Model.predict` does; inputs that only training reads may be left out.
+
+        Returns:
+            float32 array (N, 1), or a dict of them by task name.
+        """
+        if isinstance(x, tf.data.Dataset):
+            x = self._prepare_dataset(x)
+        elif self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
+            arrays = self._check_arrays("predict", x, fill_missing=True)
+            x = array_dataset((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE)
+        batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
+        return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """One gradient step on one batch of arrays."""
+        x = self._check_arrays("train_on_batch", x, y)
+        y = None if y is None else self._labels("train_on_batch", y)
+        return super().train_on_batch(x, y, sample_weight=sample_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Loss and metrics of one batch of arrays."""
+        x = self._check_arrays("test_on_batch", x, y)
+        y = None if y is None else self._labels("test_on_batch", y)
+        return super().test_on_batch(x, y, sample_weight=sample_weight, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Predictions for one batch of arrays."""
+        arrays = self._check_arrays("predict_on_batch", x, fill_missing=True)
+        return super().predict_on_batch(arrays)
+
+    def train_step(self, data):
+        """One step: loss, gradients with repeated ids summed, update, metrics."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self._compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+            )
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            self._loss_tracker.update_state(
+                loss * replicas, sample_weight=tf.shape(tf.nest.flatten(x)[0])[0]
+            )
+            loss = self.optimizer.scale_loss(loss)
+        weights = self.trainable_weights
+        gradients = tape.gradient(loss, weights)
+        if not getattr(self.optimizer, "sums_repeated_rows", False):
+            gradients = [
+                sum_repeated_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients
+            ]
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _as_list(callbacks: Any) -> list:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+
+
+def _map_named(function, values):
+    if isinstance(values, Mapping):
+        return {name: function(value) for name, value in values.items()}
+    return function(values)
+
+
+def _string_keys_graph(values):
+    """Strings as int64 keys, 0 for "": what hashed string columns are for the graph."""
+    if getattr(values, "dtype", None) != tf.string:
+        return values
+    keys = 1 + tf.strings.to_hash_bucket_fast(values, _STRING_KEYS)
+    return tf.where(values == "", tf.zeros_like(keys), keys)
+
+
+def _string_keys(array: np.ndarray) -> np.ndarray:
+    if array.dtype != object:
+        return array
+    return _string_keys_graph(tf.constant(array, dtype=tf.string)).numpy()
+
+
+def _split_off(owner, x, y, sample_weight, share):
+    """The last rows become validation data, as Keras does it."""
+    if not 0 < share < 1:
+        raise ValueError(f"{owner}.fit: validation_split must lie in (0, 1), got {share}.")
+    names = list(x.keys())
+    rows = len(x[names[0]])
+    cut = int(np.floor(rows * (1.0 - share)))
+    if cut < 1 or cut >= rows:
+        raise ValueError(
+            f"{owner}.fit: validation_split={share} of {rows} rows leaves one part empty. Give "
+            "more rows or another share."
+        )
+
+    def part(values, rows_of):
+        if values is None:
+            return None
+        return _map_named(lambda v: np.asarray(v)[rows_of], values)
+
+    head, tail = slice(None, cut), slice(cut, None)
+    inputs = {name: x[name] for name in names}
+    validation = (part(inputs, tail), part(y, tail), part(sample_weight, tail))
+    validation = validation[:2] if sample_weight is None else validation
+    return part(inputs, head), part(y, head), part(sample_weight, head), validation

@@ -1,0 +1,75 @@
+"""Walks over the graph of a functional model, by layer names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from deeprec_tf.layers.core.prediction import PredictionLayer
+
+
+def parents_of(tensor: Any) -> list[Any]:
+    """The tensors that a symbolic tensor was computed from."""
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return list(node.input_tensors)
+
+
+def inputs_of(tensors: Iterable[Any]) -> list[Any]:
+    """The Input tensors that symbolic tensors depend on, in order of discovery."""
+    seen: set[int] = set()
+    found: list[Any] = []
+    stack = list(tensors)[::-1]
+    while stack:
+        tensor = stack.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        if isinstance(tensor._keras_history.operation, keras.layers.InputLayer):
+            found.append(tensor)
+        stack.extend(parents_of(tensor)[::-1])
+    return found
+
+
+def joint_output(model: keras.Model, name: str) -> Any:
+    """Output of the layer of this name.
+
+    Raises:
+        ValueError: the model has no such layer, or applies it more than once.
+    """
+    try:
+        layer = model.get_layer(name)
+    except ValueError as error:
+        raise ValueError(
+            f"{model.name}: there is no joint {name!r}; layers are named by the builders."
+        ) from error
+    nodes = [node for node in layer._inbound_nodes if _in_model(model, layer, node)]
+    if len(nodes) != 1:
+        raise ValueError(
+            f"{model.name}: the joint {name!r} is applied {len(nodes)} times, not once."
+        )
+    return nodes[0].output_tensors[0]
+
+
+def _in_model(model: keras.Model, layer: Any, node: Any) -> bool:
+    return any(node is known for nodes in model._nodes_by_depth.values() for known in nodes)
+
+
+def inference_outputs(model: keras.Model) -> dict[str, Any]:
+    """What a model answers when it serves: its predictions before any training-only layer.
+
+    Returns:
+        Dict from the name of each prediction layer to its output.
+
+    Raises:
+        ValueError: the model has no prediction layer.
+    """
+    names = [layer.name for layer in model.layers if isinstance(layer, PredictionLayer)]
+    if not names:
+        raise ValueError(
+            f"{model.name}: there is no PredictionLayer to cut the model at. Build it with a "
+            "builder of deeprec_tf.models, or export the model as it is with model.export."
+        )
+    return {name: joint_output(model, name) for name in names}

@@ -1,0 +1,355 @@
+"""From columns to tensors: Input layers, embedding tables, look-ups and padding masks.
+
+This is the one place where features meet layers. Builders only ever see tensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from deeprec_tf.features import (
+    DenseFeat,
+    FeatureColumn,
+    SparseFeat,
+    VarLenDenseFeat,
+    VarLenSparseFeat,
+    input_specs,
+)
+from deeprec_tf.layers.core.hash_ids import HashIds
+from deeprec_tf.layers.core.masking import PaddingMask
+from deeprec_tf.layers.core.sequence_pooling import SequencePooling
+from deeprec_tf.layers.core.table_embedding import TableEmbedding
+
+HISTORY_PREFIX = "hist_"
+NEGATIVE_PREFIX = "neg_"
+
+Tensors = Mapping[str, Any]
+
+
+def build_input_layers(feature_columns: Iterable[FeatureColumn]) -> dict[str, Any]:
+    """One named Input a column (and a length or weight), by name; the time axis is open.
+
+    Example:
+        >>> build_input_layers([SparseFeat("user", 3)])["user"].shape
+        (None,)
+    """
+    return {
+        spec.name: keras.Input(shape=spec.shape, dtype=spec.dtype, name=spec.name)
+        for spec in input_specs(feature_columns).values()
+    }
+
+
+def build_embedding_layers(
+    feature_columns: Iterable[FeatureColumn],
+    *,
+    prefix: str = "embedding_",
+    width: int | None = None,
+) -> dict[str, TableEmbedding]:
+    """One table for every `embedding_name`, by that name.
+
+    Args:
+        feature_columns: the columns; dense ones have no table.
+        prefix: the layers are named prefix + table.
+        width: width of all tables instead of each column's `embedding_dim` (1 for linear
+            weights; pretrained values are left out then).
+
+    Returns:
+        Dict from table name to layer; layers are named "embedding_<table>".
+    """
+    owners: dict[str, SparseFeat] = {}
+    for column in feature_columns:
+        if isinstance(column, VarLenSparseFeat):
+            column = column.sparsefeat
+        if isinstance(column, SparseFeat):
+            name = str(column.embedding_name)
+            # The column that brings start values speaks for the table.
+            if name not in owners or owners[name].pretrained is None:
+                owners[name] = column if column.pretrained is not None else owners.get(name, column)
+    tables = {}
+    for name, column in owners.items():
+        arguments = {"trainable": column.trainable, "pretrained": column.pretrained}
+        if column.embeddings_initializer is not None:
+            arguments["embeddings_initializer"] = column.embeddings_initializer
+        if width is not None:
+            arguments = {"embeddings_initializer": "zeros"}
+        tables[name] = TableEmbedding(
+            column.vocabulary_size, width or int(column.embedding_dim), name=prefix + name,
+            **arguments,
+        )
+    return tables
+
+
+def _ids(inputs: Tensors, column: SparseFeat | VarLenSparseFeat) -> Any:
+    ids = inputs[column.name]
+    return HashIds(column.vocabulary_size)(ids) if column.use_hash else ids
+
+
+def _row(inputs: Tensors, tables: Mapping[str, TableEmbedding], column: FeatureColumn) -> Any:
+    """One column as (B, width), or (B, T, width) for a sequence that is not pooled."""
+    if isinstance(column, DenseFeat):
+        return keras.ops.cast(inputs[column.name], keras.config.floatx())
+    if isinstance(column, VarLenDenseFeat):
+        values = keras.ops.cast(inputs[column.name], keras.config.floatx())
+        return values if column.dimension > 1 else keras.ops.expand_dims(values, -1)
+    vectors = tables[str(column.embedding_name)](_ids(inputs, column))
+    if isinstance(column, SparseFeat) or column.combiner == "none":
+        return vectors
+    if column.group > 1:
+        raise ValueError(
+            f"{column.name}: a column with group={column.group} cannot be pooled to one field. "
+            "Use combiner='none'."
+        )
+    weights = () if column.weight_name is None else (inputs[column.weight_name],)
+    return SequencePooling(column.combiner, weight_norm=column.weight_norm)(
+        vectors, padding_mask(inputs, [column]), *weights
+    )
+
+
+def concat(tensors: Sequence[Any]) -> Any:
+    """Joins tensors along the last axis; one tensor stays as it is."""
+    return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate(axis=-1)(list(tensors))
+
+
+def embedding_lookup(
+    inputs: Tensors,
+    tables: Mapping[str, TableEmbedding],
+    feature_columns: Sequence[FeatureColumn],
+) -> Any:
+    """Columns as one tensor, joined along the last axis in their order.
+
+    Sparse columns give their row, dense ones their values, sequences are pooled by their
+    combiner. Sequences with combiner "none" stay sequences and join only each other.
+
+    Args:
+        inputs: Inputs by name.
+        tables: tables by name.
+        feature_columns: the columns, at least one.
+
+    Returns:
+        Float tensor (B, C); (B, T, C) for sequences, (B, T, group, C) with a group.
+
+    Raises:
+        ValueError: no column, or sequences mixed with single rows.
+    """
+    if not feature_columns:
+        raise ValueError("embedding_lookup: no columns were given.")
+    vectors = [_row(inputs, tables, column) for column in feature_columns]
+    if len({len(vector.shape) for vector in vectors}) > 1:
+        raise ValueError(
+            "embedding_lookup: sequences (combiner 'none') cannot be joined with single rows: "
+            f"{[column.name for column in feature_columns]}."
+        )
+    return concat(vectors)
+
+
+def merge_columns(
+    first: Sequence[FeatureColumn], second: Sequence[FeatureColumn]
+) -> list[FeatureColumn]:
+    """Both lists as one, a column that stands in both once."""
+    return list(dict.fromkeys([*first, *second]))
+
+
+def field_groups(
+    feature_columns: Sequence[FeatureColumn], *, owner: str = "model"
+) -> tuple[dict[str, list[FeatureColumn]], list[FeatureColumn]]:
+    """Categorical columns by `group_name`, and the dense ones.
+
+    Raises:
+        ValueError: there is no categorical column.
+    """
+    groups: dict[str, list[FeatureColumn]] = {}
+    dense: list[FeatureColumn] = []
+    for column in feature_columns:
+        if isinstance(column, SparseFeat | VarLenSparseFeat):
+            groups.setdefault(column.group_name, []).append(column)
+        else:
+            dense.append(column)
+    if not groups:
+        raise ValueError(f"{owner}: interactions need at least one SparseFeat or VarLenSparseFeat.")
+    return groups, dense
+
+
+def field_lookup(
+    inputs: Tensors,
+    tables: Mapping[str, TableEmbedding],
+    feature_columns: Sequence[FeatureColumn],
+) -> Any:
+    """Categorical columns as fields of one width, for interactions.
+
+    Returns:
+        Float tensor (B, F, D).
+
+    Raises:
+        ValueError: no categorical column, or widths differ.
+    """
+    sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
+    widths = {c.name: c.embedding_dim for c in sparse}
+    if len(set(widths.values())) != 1:
+        raise ValueError(
+            "field_lookup: interacting fields need one embedding_dim, got "
+            f"{widths or 'no categorical column'}. Set embedding_dim to one number for all of them."
+        )
+    vectors = [_row(inputs, tables, column) for column in sparse]
+    return keras.ops.stack(vectors, axis=1)
+
+
+def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> Any:
+    """The linear part: Σ of one weight an id (start 0) and a weighted sum of the dense values.
+
+    Multi-valued columns are pooled by their combiner. The bias is the prediction layer's.
+
+    Returns:
+        Float tensor (B, 1).
+    """
+    tables = build_embedding_layers(feature_columns, prefix="linear_", width=1)
+    sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
+    dense = [c for c in feature_columns if isinstance(c, DenseFeat)]
+    terms = [_row(inputs, tables, column) for column in sparse]
+    if dense:
+        values = embedding_lookup(inputs, {}, dense)
+        terms.append(keras.layers.Dense(1, use_bias=False, name="linear_dense")(values))
+    if not terms:
+        raise ValueError("linear_logit: no columns were given.")
+    return terms[0] if len(terms) == 1 else keras.layers.Add(name="linear_logit")(terms)
+
+
+def padding_mask(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> Any:
+    """The mask of sequences that run in step.
+
+    Position < length where one of them names a length, id != 0 of the first sparse one otherwise.
+
+    Returns:
+        bool tensor (B, T), True = real.
+
+    Raises:
+        ValueError: no column is a sequence.
+    """
+    sparse = [c for c in feature_columns if isinstance(c, VarLenSparseFeat)]
+    if not sparse:
+        raise ValueError(
+            "padding_mask: none of "
+            f"{[column.name for column in feature_columns]} is a VarLenSparseFeat."
+        )
+    named = next((c for c in sparse if c.length_name is not None), None)
+    if named is None:
+        return PaddingMask()(inputs[sparse[0].name])
+    return PaddingMask()(inputs[named.name], inputs[named.length_name])
+
+
+@dataclasses.dataclass(frozen=True)
+class Roles:
+    """Columns by what they are to a behavior model.
+
+    The fields of target, behaviors and negatives stand in one order.
+    """
+
+    target: tuple[FeatureColumn, ...]
+    behaviors: tuple[FeatureColumn, ...]
+    negative_behaviors: tuple[FeatureColumn, ...]
+    context: tuple[FeatureColumn, ...]
+
+
+def split_by_role(
+    feature_columns: Sequence[FeatureColumn], behavior_list: Sequence[str], *, owner: str = "model"
+) -> Roles:
+    """Sorts columns into target item, behaviors, their negatives and the rest.
+
+    The behaviors of item column X are `hist_X`, or the one VarLen column that shares X's table;
+    the negatives are those of the two whose name begins with `neg_`.
+
+    Args:
+        feature_columns: all columns of the model.
+        behavior_list: names of the item columns that have a history.
+        owner: the model's name, for messages.
+
+    Raises:
+        TypeError: behavior_list is no list of names.
+        ValueError: a name is unknown, has no history or more than one, widths differ, or some
+            histories have negatives and some have none.
+    """
+    if isinstance(behavior_list, str) or not behavior_list:
+        raise TypeError(
+            f"{owner}: behavior_list must be a list of item columns such as ['item_id'], got "
+            f"{behavior_list!r}."
+        )
+    by_name = {column.name: column for column in feature_columns}
+    target, behaviors, negatives = [], [], []
+    for name in behavior_list:
+        item = by_name.get(name)
+        if not isinstance(item, SparseFeat):
+            raise ValueError(
+                f"{owner}: behavior_list names {name!r}, but no SparseFeat({name!r}, …) was given; "
+                f"columns are {list(by_name)}."
+            )
+        history = _history_of(owner, item, feature_columns, negative=False)
+        if history is None:
+            raise ValueError(
+                f"{owner}: behavior_list names {name!r}, but no column {HISTORY_PREFIX + name!r} "
+                f"was given. Add VarLenSparseFeat(SparseFeat({HISTORY_PREFIX + name!r}, …, "
+                f"embedding_name={item.embedding_name!r}), maxlen=…) or drop {name!r}."
+            )
+        negative = _history_of(owner, item, feature_columns, negative=True)
+        target.append(item)
+        behaviors.append(history)
+        negatives.append(negative)
+    given = [column for column in negatives if column is not None]
+    if given and len(given) < len(negatives):
+        bare = behavior_list[negatives.index(None)]
+        raise ValueError(
+            f"{owner}: {given[0].name!r} was given but the negatives of {bare!r} were not. Add "
+            f"{NEGATIVE_PREFIX + HISTORY_PREFIX + bare!r} or give no negatives at all."
+        )
+    taken = {column.name for column in (*target, *behaviors, *given)}
+    return Roles(
+        target=tuple(target),
+        behaviors=tuple(dataclasses.replace(c, combiner="none") for c in behaviors),
+        negative_behaviors=tuple(dataclasses.replace(c, combiner="none") for c in given),
+        context=tuple(column for column in feature_columns if column.name not in taken),
+    )
+
+
+def _history_of(
+    owner: str, item: SparseFeat, feature_columns: Sequence[FeatureColumn], *, negative: bool
+) -> VarLenSparseFeat | None:
+    wanted = (NEGATIVE_PREFIX if negative else "") + HISTORY_PREFIX + item.name
+    found = [
+        column
+        for column in feature_columns
+        if isinstance(column, VarLenSparseFeat)
+        and column.name.startswith(NEGATIVE_PREFIX) == negative
+        and (column.name == wanted or column.embedding_name == item.embedding_name)
+    ]
+    exact = [column for column in found if column.name == wanted]
+    # Two item columns may share one table; then the names decide.
+    found = exact if len(found) > 1 and _shares_table(item, feature_columns) else found
+    if len(found) > 1:
+        raise ValueError(
+            f"{owner}: both {found[0].name!r} and {found[1].name!r} could be the "
+            f"{'negatives' if negative else 'history'} of {item.name!r} (they share its table "
+            f"{item.embedding_name!r}). Keep one of them, or give the other its own embedding_name."
+        )
+    if found and found[0].embedding_dim != item.embedding_dim:
+        raise ValueError(
+            f"{owner}: {item.name!r} is {item.embedding_dim} wide, {found[0].name!r} "
+            f"{found[0].embedding_dim}. Give both the same embedding_dim, and "
+            f"embedding_name={item.embedding_name!r} so that they share one table."
+        )
+    if found and found[0].embedding_name != item.embedding_name:
+        raise ValueError(
+            f"{owner}: {found[0].name!r} must share the table of {item.name!r}. Give it "
+            f"embedding_name={item.embedding_name!r}."
+        )
+    return found[0] if found else None
+
+
+def _shares_table(item: SparseFeat, feature_columns: Sequence[FeatureColumn]) -> bool:
+    return any(
+        isinstance(column, SparseFeat)
+        and column.name != item.name
+        and column.embedding_name == item.embedding_name
+        for column in feature_columns
+    )

@@ -1,0 +1,35 @@
+"""Layers: tensors in, tensors out. No feature column is known here."""
+
+from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
+from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
+from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
+from deeprec_tf.layers.core.activations import PReLU, activation_layer
+from deeprec_tf.layers.core.dice import Dice
+from deeprec_tf.layers.core.hash_ids import HashIds
+from deeprec_tf.layers.core.masking import PaddingMask, masked_softmax
+from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.sequence_pooling import SequencePooling
+from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.interaction.fm import FM
+from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
+from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
+
+__all__ = [
+    "AttentionPoolingLayer",
+    "BilinearAttention",
+    "DynamicGRU",
+    "Dice",
+    "FM",
+    "HashIds",
+    "LocalActivationUnit",
+    "MLP",
+    "NextBehaviorLoss",
+    "PReLU",
+    "PaddingMask",
+    "PredictionLayer",
+    "SequencePooling",
+    "TableEmbedding",
+    "activation_layer",
+    "masked_softmax",
+]

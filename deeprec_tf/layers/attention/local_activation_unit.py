@@ -1,0 +1,107 @@
+"""The local activation unit of DIN: how much one behavior says about the target item."""
+
+import keras
+from keras import ops
+
+from deeprec_tf.layers.core.activations import activation_layer
+from deeprec_tf.layers.core.masking import masked_softmax
+from deeprec_tf.layers.core.mlp import MLP
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class LocalActivationUnit(keras.layers.Layer):
+    """Scores each behavior against the target: w_t = MLP([q, k_t, q - k_t, q∘k_t]).
+
+    The first layer is written as q(Wq + Wd) + k(Wk - Wd) + (q∘k)Wp, the same function with the
+    target's part computed once a row. Padding scores 0. With `normalize` the scores, divided by
+    sqrt(D), become a softmax over the real steps; without it (the paper) their sum keeps the
+    intensity of the interest.
+
+    Args:
+        hidden_units: widths of the hidden layers, at least one.
+        activation: "dice" (paper), "prelu" or a Keras activation name.
+        normalize: softmax over the real steps.
+
+    Call arguments:
+        target: float tensor (B, D).
+        behaviors: float tensor (B, T, D).
+        behaviors_mask: bool tensor (B, T), True = real.
+        training: whether batch statistics are taken.
+
+    Returns:
+        float32 tensor (B, T), padding 0.
+
+    Raises:
+        ValueError: no hidden layer, or target and behaviors differ in width.
+
+    References:
+        Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018.
+    """
+
+    def __init__(self, hidden_units=(80, 40), *, activation="dice", normalize=False, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_units = tuple(hidden_units)
+        self.activation = activation
+        self.normalize = normalize
+        if not self.hidden_units:
+            raise ValueError(f"{self.name}: hidden_units must name at least one layer.")
+        policy = self.dtype_policy
+        self.first_activation = activation_layer(activation, name="first", dtype=policy)
+        self.hidden = MLP(
+            self.hidden_units[1:], activation=activation, name="hidden", dtype=policy
+        )
+        # A bias under a softmax moves nothing.
+        self.score = keras.layers.Dense(1, use_bias=not normalize, name="score", dtype=policy)
+
+    def build(self, target_shape, behaviors_shape, behaviors_mask_shape=None):
+        """Creates the weights."""
+        width, units = target_shape[-1], self.hidden_units[0]
+        if behaviors_shape[-1] != width:
+            raise ValueError(
+                f"{self.name}: the target is {width} wide, the behaviors {behaviors_shape[-1]}. "
+                "Give both the same features with the same embedding_dim."
+            )
+        self.kernel = self.add_weight(shape=(4 * width, units), name="kernel")
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        hidden_shape = (*behaviors_shape[:-1], units)
+        self.first_activation.build(hidden_shape)
+        self.hidden.build(hidden_shape)
+        self.score.build((*behaviors_shape[:-1], self.hidden_units[-1]))
+
+    def call(self, target, behaviors, behaviors_mask=None, training=False):
+        """Applies the layer."""
+        of_target, of_behavior, of_difference, of_product = ops.split(self.kernel, 4)
+        per_row = ops.matmul(target, of_target + of_difference) + self.bias  # (B, n)
+        pairs = ops.concatenate([behaviors, target[:, None, :] * behaviors], axis=-1)
+        per_step = ops.matmul(
+            pairs, ops.concatenate([of_behavior - of_difference, of_product])
+        )  # (B, T, n)
+        x = per_row[:, None, :] + per_step
+        if self.activation == "dice":
+            x = self.first_activation(x, mask=behaviors_mask, training=training)
+        else:
+            x = self.first_activation(x)
+        x = self.hidden(x, mask=behaviors_mask, training=training)
+        scores = ops.cast(self.score(x)[..., 0], "float32")  # (B, T)
+        if self.normalize:
+            if behaviors_mask is None:
+                behaviors_mask = ops.ones_like(scores, dtype="bool")
+            return masked_softmax(scores / float(target.shape[-1]) ** 0.5, behaviors_mask)
+        return scores if behaviors_mask is None else scores * ops.cast(behaviors_mask, "float32")
+
+    def compute_mask(self, *args, **kwargs):
+        """No implicit mask."""
+        return None
+
+    def compute_output_spec(self, target, behaviors, behaviors_mask=None, training=False):
+        """One float32 score a step."""
+        return keras.KerasTensor(behaviors.shape[:2], dtype="float32")
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "hidden_units": self.hidden_units,
+            "activation": self.activation,
+            "normalize": self.normalize,
+        }

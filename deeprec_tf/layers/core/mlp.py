@@ -1,0 +1,108 @@
+"""The DNN tower."""
+
+import keras
+
+from deeprec_tf.layers.core.activations import activation_layer
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class MLP(keras.layers.Layer):
+    """Dense → batch normalization → activation → dropout, once a hidden layer.
+
+    Args:
+        hidden_units: widths of the layers; empty for the identity.
+        activation: "dice", "prelu" or a Keras activation name.
+        dropout: share dropped, one number or one a layer.
+        batch_norm: whether to normalize before the activation.
+        l2: weight of the L2 penalty on the kernels (not on biases).
+
+    Call arguments:
+        inputs: float tensor (..., n).
+        mask: bool tensor of the leading axes for masked statistics of Dice, optional.
+        training: whether dropout and batch statistics are on.
+
+    Returns:
+        Float tensor (..., hidden_units[-1]).
+
+    Raises:
+        ValueError: as many dropouts as layers were not given, or one is outside [0, 1).
+
+    Example:
+        >>> MLP((8, 4))(keras.ops.ones((2, 3))).shape
+        TensorShape([2, 4])
+    """
+
+    def __init__(
+        self, hidden_units, *, activation="relu", dropout=0.0, batch_norm=False, l2=0.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.hidden_units = tuple(hidden_units)
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.l2 = l2
+        rates = [dropout] * len(self.hidden_units) if isinstance(dropout, int | float) else dropout
+        if len(rates) != len(self.hidden_units) or any(not 0 <= rate < 1 for rate in rates):
+            raise ValueError(
+                f"{self.name}: dropout must be one number in [0, 1) or one for each of the "
+                f"{len(self.hidden_units)} layers, got {dropout!r}."
+            )
+        policy = self.dtype_policy
+        self.blocks = []
+        for i, (units, rate) in enumerate(zip(self.hidden_units, rates, strict=True)):
+            regularizer = keras.regularizers.L2(l2) if l2 else None
+            dense = keras.layers.Dense(
+                units, use_bias=not batch_norm, kernel_regularizer=regularizer,
+                name=f"dense_{i}", dtype=policy,
+            )
+            norm = (
+                keras.layers.BatchNormalization(
+                    momentum=0.9, epsilon=1e-5, name=f"norm_{i}", dtype=policy
+                )
+                if batch_norm
+                else None
+            )
+            act = activation_layer(activation, name=f"activation_{i}", dtype=policy)
+            drop = keras.layers.Dropout(rate, name=f"dropout_{i}", dtype=policy) if rate else None
+            self.blocks.append((dense, norm, act, drop))
+
+    def build(self, inputs_shape, mask_shape=None):
+        """Builds the blocks."""
+        shape = tuple(inputs_shape)
+        for dense, norm, act, _ in self.blocks:
+            dense.build(shape)
+            shape = (*shape[:-1], dense.units)
+            if norm is not None:
+                norm.build(shape)
+            act.build(shape)
+
+    def call(self, inputs, mask=None, training=False):
+        """Applies the layer."""
+        x = inputs
+        for dense, norm, act, drop in self.blocks:
+            x = dense(x)
+            if norm is not None:
+                x = norm(x, training=training)
+            x = act(x, mask=mask, training=training) if self.activation == "dice" else act(x)
+            if drop is not None:
+                x = drop(x, training=training)
+        return x
+
+    def compute_mask(self, *args, **kwargs):
+        """No implicit mask."""
+        return None
+
+    def compute_output_shape(self, inputs_shape, mask_shape=None):
+        """The last axis becomes the last width."""
+        return (*inputs_shape[:-1], *(self.hidden_units[-1:] or inputs_shape[-1:]))
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "hidden_units": self.hidden_units,
+            "activation": self.activation,
+            "dropout": self.dropout,
+            "batch_norm": self.batch_norm,
+            "l2": self.l2,
+        }

@@ -1,0 +1,109 @@
+"""The auxiliary loss of DIEN: each state must foretell the next behavior."""
+
+import keras
+from keras import ops
+
+from deeprec_tf.layers.core.mlp import MLP
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class NextBehaviorLoss(keras.layers.Layer):
+    """Passes the prediction through and adds the auxiliary loss (DIEN, equation 6).
+
+    L = -mean over real t in 1..T-1 of log s(h_t, e_{t+1}) + log(1 - s(h_t, ê_{t+1})), e the next
+    behavior, ê a sampled one (the mean over them where a step has several). s is the sigmoid of
+    the inner product; states of another width than the behaviors are projected first. With
+    `aux_type="mlp"`, as in the authors' code, s is an MLP on [h_t, e].
+
+    The mean runs over the real steps of the whole batch, so padding has no influence. An
+    identity on the prediction keeps the loss on the path to the output, where a functional
+    model does not prune it.
+
+    Args:
+        weight: factor of the loss, at least 0.
+        aux_type: "inner" (paper) or "mlp" (released code).
+        hidden_units: widths of the MLP; without use for "inner".
+
+    Call arguments:
+        prediction: float tensor (B, n), returned as it is.
+        states: float tensor (B, T, n).
+        behaviors: float tensor (B, T, D).
+        negatives: float tensor (B, T, D) or (B, T, K, D); entry t stands against behavior t.
+        behaviors_mask: bool tensor (B, T), True = real.
+
+    Returns:
+        `prediction`.
+
+    Raises:
+        ValueError: an unknown aux_type or a negative weight.
+
+    References:
+        Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019.
+    """
+
+    def __init__(self, weight=1.0, *, aux_type="inner", hidden_units=(100, 50), **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if aux_type not in ("inner", "mlp"):
+            raise ValueError(f"{self.name}: aux_type must be 'inner' or 'mlp', got {aux_type!r}.")
+        if weight < 0:
+            raise ValueError(f"{self.name}: weight must be at least 0, got {weight}.")
+        self.weight = weight
+        self.aux_type = aux_type
+        self.hidden_units = tuple(hidden_units)
+        self.tracker = keras.metrics.Mean(name=self.name)
+
+    def build(
+        self, prediction_shape, states_shape, behaviors_shape, negatives_shape,
+        behaviors_mask_shape=None,
+    ):
+        """Creates the projection or the MLP."""
+        n, width = states_shape[-1], behaviors_shape[-1]
+        self.projection = None
+        if self.aux_type == "mlp":
+            self.mlp = MLP(
+                (*self.hidden_units, 1), activation="sigmoid", name="mlp", dtype="float32"
+            )
+            self.mlp.build((*behaviors_shape[:-1], n + width))
+        elif n != width:
+            self.projection = keras.layers.Dense(
+                width, use_bias=False, name="projection", dtype="float32"
+            )
+            self.projection.build(states_shape)
+
+    def call(self, prediction, states, behaviors, negatives, behaviors_mask):
+        """Applies the layer."""
+        states, mask = states[:, :-1], ops.cast(behaviors_mask[:, 1:], "float32")
+        if len(negatives.shape) == 3:
+            negatives = negatives[:, :, None, :]
+        negatives = negatives[:, 1:]
+        candidates = ops.concatenate([behaviors[:, 1:, None, :], negatives], axis=2)
+        logits = self._logits(states, candidates)  # (B, T-1, 1 + K)
+        loss = ops.softplus(-logits[..., 0]) + ops.mean(ops.softplus(logits[..., 1:]), axis=-1)
+        # where, not a product: padding must not carry a NaN or an infinity into the mean.
+        loss = ops.sum(ops.where(mask > 0, loss, 0.0)) / ops.maximum(ops.sum(mask), 1.0)
+        self.add_loss(self.weight * loss)
+        self.tracker.update_state(loss)
+        return prediction
+
+    def _logits(self, states, candidates):
+        if self.aux_type == "inner":
+            if self.projection is not None:
+                states = self.projection(states)
+            return ops.einsum("btd,btkd->btk", states, candidates)
+        states = ops.broadcast_to(
+            states[:, :, None, :], (*ops.shape(candidates)[:3], states.shape[-1])
+        )
+        return self.mlp(ops.concatenate([states, candidates], axis=-1))[..., 0]
+
+    def compute_output_shape(self, prediction_shape, *args, **kwargs):
+        """The prediction's shape."""
+        return prediction_shape
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "weight": self.weight,
+            "aux_type": self.aux_type,
+            "hidden_units": self.hidden_units,
+        }

@@ -1,0 +1,8 @@
+"""Ranking models: the probability that a user answers an item."""
+
+from deeprec_tf.models.ranking.deepfm import DeepFM
+from deeprec_tf.models.ranking.dien import DIEN
+from deeprec_tf.models.ranking.din import DIN
+from deeprec_tf.models.ranking.wide_deep import WideDeep
+
+__all__ = ["DIEN", "DIN", "DeepFM", "WideDeep"]
