@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deeprec_tf.optimizers import sum_repeated_rows
+from tests.reference.optimizers import dense
+
+FORMS = [False, True]
+
+
+@pytest.mark.parametrize("static_shapes", FORMS)
+@settings(deadline=None, max_examples=40)
+@given(ids=st.lists(st.integers(0, 9), max_size=12), dtype=st.sampled_from(["int32", "int64"]))
+def test_sums_equal_the_dense_gradient(static_shapes, ids, dtype):
+    values = np.random.default_rng(len(ids)).normal(size=(len(ids), 2)).astype("float32")
+    slices = tf.IndexedSlices(tf.constant(values), tf.constant(ids, dtype), tf.constant([10, 2]))
+    summed = sum_repeated_rows(slices, static_shapes=static_shapes)
+    expected = dense(ids, values, (10, 2))
+    rows = summed.indices.numpy().tolist()
+    np.testing.assert_allclose(dense(rows, summed.values.numpy(), (10, 2)), expected, atol=1e-5)
+    # No row but the first of an id carries anything, so squares and norms are right as well.
+    squares = dense(rows, summed.values.numpy() ** 2, (10, 2))
+    np.testing.assert_allclose(squares, expected**2, atol=1e-4)
+    assert summed.indices.dtype == dtype
+    assert len(rows) == (len(ids) if static_shapes else len(set(ids)))
+    assert set(rows) == set(ids)
+    assert summed.dense_shape.numpy().tolist() == [10, 2]
+
+
+def test_the_static_form_keeps_static_shapes():
+    graph = tf.function(
+        lambda values, ids: sum_repeated_rows(tf.IndexedSlices(values, ids), static_shapes=True)
+    ).get_concrete_function(tf.TensorSpec((6, 2)), tf.TensorSpec((6,), tf.int64))
+    assert graph.structured_outputs.values.shape == (6, 2)
+    assert graph.structured_outputs.indices.shape == (6,)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_form_follows_the_compiler(jit_compile):
+    @tf.function(jit_compile=jit_compile)
+    def compiled(values, ids):
+        # A function and a branch inside the compiled one are compiled with it.
+        inner = tf.function(lambda: sum_repeated_rows(tf.IndexedSlices(values, ids)).values)
+        return tf.cond(tf.size(ids) > 0, inner, lambda: values)
+
+    graph = compiled.get_concrete_function(tf.TensorSpec((6, 2)), tf.TensorSpec((6,), tf.int64))
+    operations = {
+        node.op for function in graph.graph.as_graph_def().library.function
+        for node in function.node_def
+    }
+    assert ("Unique" in operations) is not jit_compile
+
+
+@pytest.mark.parametrize("static_shapes", FORMS)
+def test_ids_beyond_32_bits_and_values_of_higher_rank(static_shapes):
+    ids = tf.constant([2**40, 3, 2**40], tf.int64)
+    summed = sum_repeated_rows(
+        tf.IndexedSlices(tf.ones((3, 2, 2)), ids), static_shapes=static_shapes)
+    sums = dict(zip(summed.indices.numpy().tolist()[:2], summed.values.numpy(), strict=False))
+    np.testing.assert_array_equal(sums[2**40], np.full((2, 2), 2))
+    np.testing.assert_array_equal(sums[3], np.ones((2, 2)))
