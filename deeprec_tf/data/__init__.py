@@ -1,0 +1,49 @@
+"""From raw interactions to model inputs. Modules are loaded when one of their names is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deeprec_tf.data.datasets import MovieLens as MovieLens
+    from deeprec_tf.data.datasets import data_dir as data_dir
+    from deeprec_tf.data.datasets import load_movielens as load_movielens
+    from deeprec_tf.data.negatives import NegativeSampler as NegativeSampler
+    from deeprec_tf.data.pointwise import add_negatives as add_negatives
+    from deeprec_tf.data.sequences import build_sequences as build_sequences
+    from deeprec_tf.data.sequences import latest_sequences as latest_sequences
+    from deeprec_tf.data.splits import Split as Split
+    from deeprec_tf.data.splits import leave_one_out as leave_one_out
+    from deeprec_tf.data.splits import random_split as random_split
+    from deeprec_tf.data.splits import temporal_split as temporal_split
+    from deeprec_tf.data.tables import item_table as item_table
+    from deeprec_tf.data.tables import take as take
+
+_MODULE_OF = {
+    "MovieLens": "datasets",
+    "data_dir": "datasets",
+    "load_movielens": "datasets",
+    "NegativeSampler": "negatives",
+    "add_negatives": "pointwise",
+    "item_table": "tables",
+    "build_sequences": "sequences",
+    "latest_sequences": "sequences",
+    "Split": "splits",
+    "leave_one_out": "splits",
+    "random_split": "splits",
+    "temporal_split": "splits",
+    "take": "tables",
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
