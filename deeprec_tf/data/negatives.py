@@ -213,7 +213,7 @@ class NegativeSampler:
         empty = self._line.free_mass(codes, excluded) <= 0
         if empty.any():
             row = int(np.argmax(empty))
-            user = keys[row if rows is None else int(rows[row])]
+            user = _plain(keys[row if rows is None else int(rows[row])])
             raise ValueError(
                 f"NegativeSampler: user {user!r} has every one of the "
                 f"{np.count_nonzero(self._line.mass)} items that can be drawn with strategy "
@@ -258,7 +258,7 @@ class NegativeSampler:
             free = np.flatnonzero(mass)
             if len(free) < draws.shape[1]:
                 raise ValueError(
-                    f"NegativeSampler: user {keys[row]!r} has only {len(free)} items left to "
+                    f"NegativeSampler: user {_plain(keys[row])!r} has only {len(free)} items left to "
                     f"draw, but {draws.shape[1]} distinct negatives were asked for. Ask for "
                     "fewer, or set replace=True."
                 )
@@ -290,6 +290,11 @@ def seeded_generator(seed: Seed, stream: int) -> np.random.Generator:
             f"numbers like (seed, epoch), or a NumPy generator, got {seed!r}."
         )
     return np.random.default_rng([stream, *parts.tolist()])
+
+
+def _plain(key: Any) -> Any:
+    """A key as Python prints it: 7, not np.int64(7)."""
+    return key.item() if isinstance(key, np.generic) else key
 
 
 def _repeats(draws: np.ndarray) -> np.ndarray:

@@ -59,14 +59,14 @@ def temporal_split(
     wanted = np.cumsum(shares)[:2] * len(times)
     cuts = [int(np.argmin(np.abs(rows_before - rows))) for rows in wanted]
     # Ties may pull two cuts together: a part that is asked for gets at least one moment.
-    asked = [share > 0 for share in shares]
-    cuts[1] = min(max(cuts[1], cuts[0] + asked[1]), len(moments) - asked[2])
-    cuts[0] = min(max(cuts[0], int(asked[0])), cuts[1] - asked[1])
-    if len(moments) < sum(asked) or cuts[0] < asked[0]:
+    asked = [int(share > 0) for share in shares]
+    if len(moments) < sum(asked):
         raise ValueError(
             f"{owner}: column {time!r} has {len(moments)} distinct times, too few for the parts "
             f"{tuple(fractions)}. Use random_split or leave_one_out."
         )
+    cuts[0] = min(max(cuts[0], asked[0]), len(moments) - asked[1] - asked[2])
+    cuts[1] = min(max(cuts[1], cuts[0] + asked[1]), len(moments) - asked[2])
     part = np.searchsorted(cuts, np.searchsorted(moments, times), side="right")
     return _by_part(part)
 
