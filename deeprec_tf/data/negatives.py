@@ -258,8 +258,8 @@ class NegativeSampler:
             free = np.flatnonzero(mass)
             if len(free) < draws.shape[1]:
                 raise ValueError(
-                    f"NegativeSampler: user {_plain(keys[row])!r} has only {len(free)} items left to "
-                    f"draw, but {draws.shape[1]} distinct negatives were asked for. Ask for "
+                    f"NegativeSampler: user {_plain(keys[row])!r} has only {len(free)} items left "
+                    f"to draw, but {draws.shape[1]} distinct negatives were asked for. Ask for "
                     "fewer, or set replace=True."
                 )
             times = rng.exponential(size=len(free)) / mass[free]

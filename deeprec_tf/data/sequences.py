@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from deeprec_tf.data.ragged import padded_windows
 from deeprec_tf.data.tables import (
     Table,
     get_series,
@@ -253,13 +254,9 @@ def _windows(
 ) -> dict[str, np.ndarray]:
     """Cut `[start, stop)` out of the sorted events, at most the last `maxlen`, a row each."""
     length = np.minimum(stop - start, maxlen)
-    first = stop - length
-    padding = np.arange(maxlen) >= length[:, None]
-    result = {}
-    for name, column in values.items():
-        flat = np.concatenate([column[sorted_events], np.zeros(maxlen, column.dtype)])
-        window = np.lib.stride_tricks.sliding_window_view(flat, maxlen)[first]
-        window[padding] = 0
-        result[prefix + name] = window
+    result = {
+        prefix + name: padded_windows(column[sorted_events], stop - length, length, maxlen)
+        for name, column in values.items()
+    }
     result[length_name] = length.astype(np.int32)
     return result
