@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 
+from deeprec_tf.features import FeatureColumn
 from deeprec_tf.layers.core.prediction import PredictionLayer
 
 
@@ -60,16 +62,48 @@ def _in_model(model: keras.Model, layer: Any, node: Any) -> bool:
 def inference_outputs(model: keras.Model) -> dict[str, Any]:
     """What a model answers when it serves: its predictions before any training-only layer.
 
+    A model without prediction layers, such as a tower that was cut out, answers what it gives,
+    if its outputs have names.
+
     Returns:
-        Dict from the name of each prediction layer to its output.
+        Dict from the name of each prediction layer to its output, or the model's own dict.
 
     Raises:
-        ValueError: the model has no prediction layer.
+        ValueError: the model has neither a prediction layer nor a dict of outputs.
     """
     names = [layer.name for layer in model.layers if isinstance(layer, PredictionLayer)]
-    if not names:
-        raise ValueError(
-            f"{model.name}: there is no PredictionLayer to cut the model at. Build it with a "
-            "builder of deeprec_tf.models, or export the model as it is with model.export."
-        )
-    return {name: joint_output(model, name) for name in names}
+    if names:
+        return {name: joint_output(model, name) for name in names}
+    if isinstance(model.output, Mapping):
+        return dict(model.output)
+    raise ValueError(
+        f"{model.name}: there is no PredictionLayer to cut the model at. Build it with a "
+        "builder of deeprec_tf.models, or give it a dict of outputs: "
+        "keras.Model(inputs, {'score': output})."
+    )
+
+
+def columns_of_inputs(
+    feature_columns: Iterable[FeatureColumn], names: Iterable[str]
+) -> list[FeatureColumn]:
+    """The columns whose inputs are left in a part of a graph.
+
+    Args:
+        feature_columns: the columns of the whole model.
+        names: names of the inputs that are left.
+
+    Returns:
+        The columns in their order, without those length and weight inputs that are gone.
+    """
+    names = set(names)
+    kept = []
+    for column in feature_columns:
+        if column.name not in names:
+            continue
+        gone = [
+            label
+            for label in ("length_name", "weight_name")
+            if getattr(column, label, None) is not None and getattr(column, label) not in names
+        ]
+        kept.append(dataclasses.replace(column, **dict.fromkeys(gone)) if gone else column)
+    return kept

@@ -1,0 +1,91 @@
+"""An exported model, loaded again: dict of arrays in, dict of arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Dtype (NumPy's name, "str" for strings) and shape (None = open) of an input."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A SavedModel or ONNX file that answers like the model it was made from.
+
+    Attributes:
+        path: the folder or file.
+        inputs: what it takes, by name.
+        outputs: names of what it gives.
+        run: the library's own call, on arrays of exactly these dtypes and ranks.
+    """
+
+    path: Path
+    inputs: Mapping[str, TensorInfo]
+    outputs: tuple[str, ...]
+    run: Callable[[Arrays], Arrays]
+
+    def __call__(self, x: Mapping[str, Any], batch_size: int | None = None) -> Arrays:
+        """Runs the model.
+
+        Args:
+            x: arrays by input name, or a DataFrame; names that the model doesn't take are
+                left out, as a training batch carries more than is served.
+            batch_size: rows at a time; all at once when None.
+
+        Returns:
+            Dict from output name to array.
+
+        Raises:
+            TypeError: a dtype cannot be converted without loss of kind.
+            ValueError: an input is missing, has the wrong rank or another number of rows.
+        """
+        missing = [name for name in self.inputs if name not in x]
+        if missing:
+            raise ValueError(
+                f"{self.path}: the input {missing[0]!r} is missing; it takes {list(self.inputs)}, "
+                f"given were {list(x)}."
+            )
+        batch = {name: self._array(name, x[name]) for name in self.inputs}
+        counts = {name: len(array) for name, array in batch.items()}
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"{self.path}: the inputs differ in their number of rows: {counts}.")
+        rows = next(iter(counts.values()), 0)
+        if batch_size is None or rows <= batch_size:
+            return self.run(batch)
+        parts = [
+            self.run({name: array[start : start + batch_size] for name, array in batch.items()})
+            for start in range(0, rows, batch_size)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _array(self, name: str, value: Any) -> np.ndarray:
+        info = self.inputs[name]
+        array = np.asarray(value)
+        if array.dtype == object and info.dtype != "str":
+            array = np.array(array.tolist())
+        if array.ndim == len(info.shape) - 1 and info.shape[-1] == 1:
+            array = array[..., None]  # (B,) for a vector of one number
+        if array.ndim != len(info.shape):
+            raise ValueError(
+                f"{self.path}: {name!r} must have shape {info.shape} (None = open), got "
+                f"{array.shape}."
+            )
+        if info.dtype == "str":
+            return array.astype(object)
+        if array.dtype.kind == "O" or not np.can_cast(array.dtype, info.dtype, "same_kind"):
+            raise TypeError(
+                f"{self.path}: {name!r} must have dtype {info.dtype}, got {array.dtype}."
+            )
+        return array.astype(info.dtype, copy=False)

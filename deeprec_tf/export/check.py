@@ -1,0 +1,78 @@
+"""How far an exported file is from the model it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from deeprec_tf.engine import RecModel
+from deeprec_tf.export.cuts import inference_model
+from deeprec_tf.export.onnx_file import load_onnx
+from deeprec_tf.export.saved_model import load_saved_model
+from deeprec_tf.graph import inference_outputs, inputs_of
+from deeprec_tf.string_keys import string_keys_of_array
+
+
+def check_export(
+    model: keras.Model,
+    path: str | Path,
+    x: Mapping[str, Any],
+    *,
+    batch_size: int = 1024,
+) -> float:
+    """Largest absolute difference between a model and its export, over all rows and outputs.
+
+    Args:
+        model: the model that was exported.
+        path: a SavedModel's folder (of the model or of one version) or an ".onnx" file.
+        x: arrays by input name, as for `model.predict`; more names than needed may be given.
+        batch_size: rows at a time.
+
+    Returns:
+        The difference, NaN where the export gives NaN.
+
+    Raises:
+        ValueError: the export has other outputs than the model, or an input is missing.
+
+    Example:
+        >>> import tempfile
+        >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
+        >>> path = export_saved_model(model, tempfile.mkdtemp())
+        >>> check_export(model, path, {"user": [1, 2], "item": [3, 4]}) < 1e-6
+        True
+    """
+    outputs = inference_outputs(model)
+    names = [tensor.name for tensor in inputs_of(outputs.values())]
+    missing = [name for name in names if name not in x]
+    if missing:
+        raise ValueError(
+            f"check_export: the input {missing[0]!r} of {model.name} is missing; given were "
+            f"{list(x)}."
+        )
+    arrays = {name: np.asarray(x[name]) for name in names}
+    # A RecModel leaves out training's inputs and outputs itself, and keeps what it traced.
+    served = model if isinstance(model, RecModel) else inference_model(model)
+    expected = served.predict(arrays, batch_size=batch_size, verbose=0)
+    if not isinstance(expected, Mapping):
+        expected = {next(iter(outputs)): expected}
+    if Path(path).suffix == ".onnx":
+        artifact = load_onnx(path)
+        arrays = {name: string_keys_of_array(array) for name, array in arrays.items()}
+    else:
+        artifact = load_saved_model(path)
+    answers = artifact(arrays, batch_size=batch_size)
+    if set(answers) != set(outputs):
+        raise ValueError(
+            f"check_export: {path} gives {sorted(answers)}, {model.name} gives "
+            f"{sorted(outputs)}. Is it the export of another model?"
+        )
+    return float(
+        max(
+            np.abs(np.asarray(expected[name], "float64") - answers[name]).max()
+            for name in outputs
+        )
+    )

@@ -1,0 +1,189 @@
+"""ONNX: a file for runtimes without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
+from deeprec_tf.export.cuts import inference_model
+from deeprec_tf.export.signatures import id_specs, smoke_batch
+
+OPSET = 18
+QUANTIZATIONS = (None, "dynamic")
+_LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, less room for the graph
+_SMOKE_TOLERANCE = 1e-4
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "str",
+}
+
+
+def export_onnx(
+    model: keras.Model, path: str | Path, quantize: str | None = None
+) -> Path:
+    """Writes the inference cut of a model as an ONNX file (opset 18) and tries it out.
+
+    Inputs have the model's names and start at ids (strings at their int64 keys, see
+    `deeprec_tf.string_keys`); outputs are named "probability", as the tasks, or as the tower's
+    vector. Batch and time axis are open. tf2onnx writes a broken file without a word for some
+    ops, so the file is loaded in onnxruntime and compared with the model on small batches of
+    two sizes before it takes its name.
+
+    Args:
+        model: a trained model, an `inference_model`, or a tower of `user_encoder`.
+        path: the file, ending in ".onnx".
+        quantize: None, or "dynamic" for int8 weights: tables and matrices take a quarter of the
+            space, predictions move (`check_export` says by how much).
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ImportError: tf2onnx or onnxruntime is not installed.
+        ValueError: nothing to cut at, an unknown `quantize`, a path without ".onnx", weights
+            above 2 GiB, or a file that onnxruntime cannot run or that answers differently.
+
+    Example:
+        >>> import tempfile
+        >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
+        >>> export_onnx(model, tempfile.mkdtemp() + "/deepfm.onnx").name
+        'deepfm.onnx'
+    """
+    path = Path(path)
+    if quantize not in QUANTIZATIONS:
+        raise ValueError(
+            f"export_onnx: quantize must be one of {QUANTIZATIONS}, got {quantize!r}."
+        )
+    _check_suffix("export_onnx", path)
+    tf2onnx, _ = _libraries("export_onnx")
+    served = inference_model(model)
+    size = sum(weight.value.dtype.size * int(np.prod(weight.shape)) for weight in served.weights)
+    if size > _LARGEST_FILE:
+        raise ValueError(
+            f"{served.name}: the weights take {size / 2**30:.1f} GiB, an ONNX file holds less than "
+            "2 GiB. Use export_saved_model, or smaller tables."
+        )
+    specs = id_specs(served)
+
+    @tf.function(input_signature=list(specs.values()), autograph=False)
+    def answer(*tensors):
+        return served(dict(zip(specs, tensors, strict=True)), training=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tf2onnx's own, about NumPy
+        converted, _ = tf2onnx.convert.from_function(
+            answer, input_signature=list(specs.values()), opset=OPSET
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        partial.write_bytes(converted.SerializeToString())
+        if quantize == "dynamic":
+            partial = _quantized(partial)
+        _try_out(partial, served, None if quantize else _SMOKE_TOLERANCE)
+        os.replace(partial, path)
+    return path
+
+
+def load_onnx(path: str | Path) -> Artifact:
+    """Loads an ONNX file in onnxruntime, on the CPU.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A callable: dict of arrays in, dict of arrays out.
+
+    Raises:
+        ImportError: onnxruntime is not installed.
+        ValueError: there is no such file, or onnxruntime cannot load it.
+    """
+    path = Path(path)
+    _, onnxruntime = _libraries("load_onnx")
+    if not path.is_file():
+        raise ValueError(f"load_onnx: there is no file {path}.")
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no public base
+        raise ValueError(f"load_onnx: onnxruntime cannot load {path}: {error}") from error
+    inputs = {
+        entry.name: TensorInfo(
+            _DTYPES[entry.type],
+            tuple(size if isinstance(size, int) else None for size in entry.shape),
+        )
+        for entry in session.get_inputs()
+    }
+    outputs = tuple(entry.name for entry in session.get_outputs())
+
+    def run(batch: Arrays) -> Arrays:
+        return dict(zip(outputs, session.run(list(outputs), batch), strict=True))
+
+    return Artifact(path, inputs, outputs, run)
+
+
+def _libraries(owner: str) -> tuple[ModuleType, ModuleType]:
+    try:
+        import onnxruntime
+        import tf2onnx
+    except ImportError as error:
+        raise ImportError(
+            f"{owner}: {error.name} is not installed. Run: pip install 'deeprec-tf[onnx]'"
+        ) from error
+    return tf2onnx, onnxruntime
+
+
+def _check_suffix(owner: str, path: Path) -> None:
+    if path.suffix != ".onnx":
+        raise ValueError(f"{owner}: the path must end in '.onnx', got {str(path)!r}.")
+
+
+def _quantized(path: Path) -> Path:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = path.with_name("quantized-" + path.name)
+    quantize_dynamic(
+        path, target, weight_type=QuantType.QInt8, extra_options={"EnableSubgraph": True}
+    )
+    return target
+
+
+def _try_out(path: Path, served: keras.Model, tolerance: float | None) -> None:
+    """Runs the file beside the model on two batches; raises where they differ."""
+    try:
+        artifact = load_onnx(path)
+        for rows, steps in ((2, 3), (3, 2)):
+            batch = smoke_batch(served, rows, steps)
+            expected = served(batch, training=False)
+            answers = artifact(batch)
+            for name, value in expected.items():
+                _compare(name, np.asarray(value), answers[name], tolerance)
+    except Exception as error:
+        raise ValueError(
+            f"{served.name}: the ONNX file does not answer as the model does, so it was not "
+            f"kept: {error} An op of a layer may have no form in ONNX; export_saved_model takes "
+            "every op."
+        ) from error
+
+
+def _compare(name: str, expected: np.ndarray, got: np.ndarray, tolerance: float | None) -> None:
+    if got.shape != expected.shape:
+        raise ValueError(f"{name!r} has shape {got.shape}, the model gives {expected.shape}.")
+    if not np.isfinite(got).all():
+        raise ValueError(f"{name!r} is not finite.")
+    if tolerance is not None:
+        difference = np.abs(got.astype("float64") - expected).max()
+        scale = max(1.0, float(np.abs(expected).max()))
+        if difference > tolerance * scale:
+            raise ValueError(f"{name!r} differs by {difference:.2g}.")

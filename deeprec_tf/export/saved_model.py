@@ -1,0 +1,151 @@
+"""SavedModel: what TensorFlow Serving and every other TensorFlow runtime loads."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
+from deeprec_tf.export.cuts import inference_model
+from deeprec_tf.export.signatures import id_specs, raw_specs
+from deeprec_tf.string_keys import string_keys
+
+SERVING_SIGNATURE = "serving_default"
+ID_SIGNATURE = "ids"
+
+
+def export_saved_model(
+    model: keras.Model, path: str | Path, encoder: Any = None, version: int | None = None
+) -> Path:
+    """Writes the inference cut of a model as `<path>/<version>/saved_model.pb`.
+
+    The signature `serving_default` takes what the user's data hold, by input name:
+
+    - without an encoder the model's inputs; columns with `dtype="string"` as strings;
+    - with an encoder its raw strings and numbers; inputs that the encoder doesn't make stay.
+
+    It gives a dict: "probability", the tasks, or the tower's vector. Where it takes anything
+    but the model's own inputs, a second signature, `ids`, does: for callers who encode
+    themselves. Batch and time axis are open. A version appears whole or not at all, so a
+    server may watch the folder.
+
+    Args:
+        model: a trained model, an `inference_model`, or a tower of `user_encoder`.
+        path: local folder of the model; versions are its subfolders.
+        encoder: `deeprec_tf.data.FeatureEncoder` the training data were encoded with.
+        version: positive number of the version; one more than the newest when None.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ValueError: nothing to cut at, a version that exists or is no positive integer, or an
+            encoder that makes none of the model's inputs.
+
+    Example:
+        >>> import tempfile
+        >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
+        >>> export_saved_model(model, tempfile.mkdtemp()).name
+        '1'
+    """
+    folder = Path(path)
+    target = folder / str(_checked_version(folder, version))
+    served = inference_model(model)
+    archive = keras.export.ExportArchive()
+    archive.track(served)
+
+    def from_ids(inputs):
+        return served(inputs, training=False)
+
+    ids, raw = id_specs(served), raw_specs(served)
+    if encoder is None and raw == ids:
+        archive.add_endpoint(SERVING_SIGNATURE, from_ids, [ids])
+    else:
+        answer = archive.add_endpoint(ID_SIGNATURE, from_ids, [ids])
+
+        def from_raw(inputs):
+            return answer({name: string_keys(value) for name, value in inputs.items()})
+
+        archive.add_endpoint(SERVING_SIGNATURE, from_raw, [raw])
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+    try:
+        archive.write_out(str(partial / "model"), verbose=False)
+        (partial / "model").rename(target)
+    finally:
+        shutil.rmtree(partial)
+    return target
+
+
+def load_saved_model(path: str | Path, signature: str = SERVING_SIGNATURE) -> Artifact:
+    """Loads an exported SavedModel; none of the model's Python code is needed.
+
+    Args:
+        path: the model's folder (its newest version is taken) or the folder of one version.
+        signature: "serving_default" or, where there is one, "ids".
+
+    Returns:
+        A callable: dict of arrays in, dict of arrays out.
+
+    Raises:
+        ValueError: there is no SavedModel, or it has no such signature.
+    """
+    folder = Path(path)
+    versions = _versions(folder)
+    if not (folder / "saved_model.pb").is_file() and versions:
+        folder = folder / str(max(versions))
+    if not (folder / "saved_model.pb").is_file():
+        raise ValueError(
+            f"load_saved_model: there is no saved_model.pb in {folder}. Give the folder that "
+            "export_saved_model was given, or the one it returned."
+        )
+    loaded = tf.saved_model.load(str(folder))
+    if signature not in loaded.signatures:
+        raise ValueError(
+            f"load_saved_model: {folder} has no signature {signature!r}; it has "
+            f"{list(loaded.signatures)}."
+        )
+    function = loaded.signatures[signature]
+
+    def run(batch: Arrays) -> Arrays:
+        # `loaded` is named here because the function holds no reference to its variables.
+        values = loaded.signatures[signature](
+            **{name: tf.constant(array) for name, array in batch.items()}
+        )
+        return {name: value.numpy() for name, value in values.items()}
+
+    inputs = {
+        name: TensorInfo(
+            "str" if spec.dtype == tf.string else np.dtype(spec.dtype.as_numpy_dtype).name,
+            tuple(spec.shape),
+        )
+        for name, spec in function.structured_input_signature[1].items()
+    }
+    return Artifact(folder, inputs, tuple(function.structured_outputs), run)
+
+
+def _versions(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
+
+
+def _checked_version(folder: Path, version: int | None) -> int:
+    if version is None:
+        return max(_versions(folder), default=0) + 1
+    if isinstance(version, bool) or not hasattr(version, "__index__") or version < 1:
+        raise ValueError(
+            f"export_saved_model: version must be a positive integer, got {version!r}."
+        )
+    if (folder / str(version)).exists():
+        raise ValueError(
+            f"export_saved_model: {folder / str(version)} exists already, and servers may be "
+            "reading it. Give another version, or leave it out for the next free one."
+        )
+    return version
