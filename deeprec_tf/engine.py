@@ -12,11 +12,11 @@ import tensorflow as tf
 from deeprec_tf.array_dataset import EpochOrder, array_dataset
 from deeprec_tf.batches import check_batch
 from deeprec_tf.features import columns_from_config, columns_to_config, input_specs
-from deeprec_tf.graph import inference_outputs, inputs_of
+from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of
 from deeprec_tf.optimizers import sparse_form, sum_repeated_rows
+from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
-_STRING_KEYS = 2**31 - 2
 
 
 class _EpochClock(keras.callbacks.Callback):
@@ -104,40 +104,39 @@ class RecModel(keras.Model):
     def _is_arrays(self, x: Any) -> bool:
         return hasattr(x, "keys") and bool(self._columns_config)
 
-    def _check_arrays(self, where: str, x: Any, y: Any = None, fill_missing: bool = False) -> dict:
+    def _check_arrays(self, where: str, x: Any, y: Any = None) -> dict:
         owner = f"{self.name}.{where}"
         if isinstance(x, list | tuple | np.ndarray):
             raise TypeError(
                 f"{owner}: inputs must be a dict of arrays by name, a DataFrame or a "
                 f"tf.data.Dataset, got {type(x).__name__}."
             )
-        columns = self.feature_columns
-        if fill_missing:
-            x = self._with_training_inputs(x)
-        arrays = check_batch(columns, x, labels=y, owner=owner)
-        return {name: _string_keys(array) for name, array in arrays.items()}
+        arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
+        return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
-    def _with_training_inputs(self, x: Any) -> Any:
-        """Zeros for inputs that only the training loss reads, when they were left out."""
-        needed = self.inference_input_names()
-        missing = [name for name in self.input_names_by_graph() if name not in x]
-        if not missing or any(name in needed for name in missing):
-            return x
-        rows = len(x[next(iter(x.keys()))])
-        specs = input_specs(self.feature_columns)
-        filled = {name: x[name] for name in x.keys()}
-        for name in missing:
-            shape = [rows] + [1 if size is None else size for size in specs[name].shape]
-            filled[name] = np.zeros(shape, dtype=specs[name].dtype)
-        return filled
+    def _predictor(self) -> tuple[RecModel, list[str]]:
+        """The part of the graph that predicts, and the names of the inputs it does without."""
+        cached = getattr(self, "_cut_for_prediction", None)
+        if cached is None:
+            cached = self._cut()
+            # Past Keras's attribute tracking: the cut owns nothing and must not be saved.
+            object.__setattr__(self, "_cut_for_prediction", cached)
+        return cached
 
-    def input_names_by_graph(self) -> list[str]:
-        """Names of the model's inputs."""
-        return [tensor.name for tensor in keras.tree.flatten(self.inputs)]
-
-    def inference_input_names(self) -> set[str]:
-        """Names of the inputs that the prediction depends on, without training-only ones."""
-        return {tensor.name for tensor in inputs_of(inference_outputs(self).values())}
+    def _cut(self) -> tuple[RecModel, list[str]]:
+        if not any(isinstance(layer, PredictionLayer) for layer in self.layers):
+            return self, []
+        outputs = inference_outputs(self)
+        output = outputs if isinstance(self.output, dict) else next(iter(outputs.values()))
+        needed = inputs_of(keras.tree.flatten(output))
+        names = {tensor.name for tensor in needed}
+        unused = [t.name for t in keras.tree.flatten(self.inputs) if t.name not in names]
+        if not unused:
+            return self, []
+        columns = columns_of_inputs(self.feature_columns, names)
+        with self.distribute_strategy.scope():
+            inputs = {tensor.name: tensor for tensor in needed}
+            return RecModel(inputs, output, feature_columns=columns, name=self.name), unused
 
     def _dataset(self, where, x, y, sample_weight, batch_size, order=None, drop_remainder=False):
         arrays = (self._check_arrays(where, x, y),)
@@ -172,7 +171,7 @@ class RecModel(keras.Model):
         """Hashes strings and lifts labels in batches that come from the user's own dataset."""
 
         def prepare(x, *rest):
-            x = {k: _string_keys_graph(v) for k, v in x.items()} if hasattr(x, "items") else x
+            x = {k: string_keys(v) for k, v in x.items()} if hasattr(x, "items") else x
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
@@ -288,7 +287,11 @@ class RecModel(keras.Model):
         if isinstance(x, tf.data.Dataset):
             x = self._prepare_dataset(x)
         elif self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
-            arrays = self._check_arrays("predict", x, fill_missing=True)
+            model, unused = self._predictor()
+            if model is not self:
+                x = {name: x[name] for name in x.keys() if name not in unused}
+                return model.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
+            arrays = self._check_arrays("predict", x)
             x = array_dataset((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE)
         batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
         return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
@@ -307,8 +310,10 @@ class RecModel(keras.Model):
 
     def predict_on_batch(self, x):
         """Predictions for one batch of arrays."""
-        arrays = self._check_arrays("predict_on_batch", x, fill_missing=True)
-        return super().predict_on_batch(arrays)
+        model, unused = self._predictor()
+        if model is not self:
+            return model.predict_on_batch({n: x[n] for n in x.keys() if n not in unused})
+        return super().predict_on_batch(self._check_arrays("predict_on_batch", x))
 
     def train_step(self, data):
         """One step: loss, gradients with repeated ids summed, update, metrics."""
@@ -343,20 +348,6 @@ def _map_named(function, values):
     if isinstance(values, Mapping):
         return {name: function(value) for name, value in values.items()}
     return function(values)
-
-
-def _string_keys_graph(values):
-    """Strings as int64 keys, 0 for "": what hashed string columns are for the graph."""
-    if getattr(values, "dtype", None) != tf.string:
-        return values
-    keys = 1 + tf.strings.to_hash_bucket_fast(values, _STRING_KEYS)
-    return tf.where(values == "", tf.zeros_like(keys), keys)
-
-
-def _string_keys(array: np.ndarray) -> np.ndarray:
-    if array.dtype != object:
-        return array
-    return _string_keys_graph(tf.constant(array, dtype=tf.string)).numpy()
 
 
 def _split_off(owner, x, y, sample_weight, share):
