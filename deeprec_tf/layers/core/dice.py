@@ -40,11 +40,12 @@ class Dice(keras.layers.Layer):
         width = (inputs_shape[-1],)
         self.alpha = self.add_weight(shape=width, initializer="zeros", name="alpha")
         self.moving_mean = self.add_weight(
-            shape=width, initializer="zeros", trainable=False, name="moving_mean", dtype="float32"
+            shape=width, initializer="zeros", trainable=False, name="moving_mean",
+            dtype="float32", autocast=False,
         )
         self.moving_variance = self.add_weight(
             shape=width, initializer="ones", trainable=False, name="moving_variance",
-            dtype="float32",
+            dtype="float32", autocast=False,
         )
 
     def call(self, inputs, mask=None, training=False):
