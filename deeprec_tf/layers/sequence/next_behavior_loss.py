@@ -61,9 +61,12 @@ class NextBehaviorLoss(keras.layers.Layer):
         self.projection = None
         if self.aux_type == "mlp":
             self.mlp = MLP(
-                (*self.hidden_units, 1), activation="sigmoid", name="mlp", dtype="float32"
+                self.hidden_units, activation="sigmoid", name="mlp", dtype="float32"
             )
             self.mlp.build((*behaviors_shape[:-1], n + width))
+            # The logit: a sigmoid here would bound it to 0..1.
+            self.score = keras.layers.Dense(1, name="score", dtype="float32")
+            self.score.build((*behaviors_shape[:-1], (self.hidden_units or (n + width,))[-1]))
         elif n != width:
             self.projection = keras.layers.Dense(
                 width, use_bias=False, name="projection", dtype="float32"
@@ -93,7 +96,7 @@ class NextBehaviorLoss(keras.layers.Layer):
         states = ops.broadcast_to(
             states[:, :, None, :], (*ops.shape(candidates)[:3], states.shape[-1])
         )
-        return self.mlp(ops.concatenate([states, candidates], axis=-1))[..., 0]
+        return self.score(self.mlp(ops.concatenate([states, candidates], axis=-1)))[..., 0]
 
     def compute_output_shape(self, prediction_shape, *args, **kwargs):
         """The prediction's shape."""
