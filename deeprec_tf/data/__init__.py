@@ -7,6 +7,11 @@ if TYPE_CHECKING:
     from deeprec_tf.data.datasets import MovieLens as MovieLens
     from deeprec_tf.data.datasets import data_dir as data_dir
     from deeprec_tf.data.datasets import load_movielens as load_movielens
+    from deeprec_tf.data.encoder import FeatureEncoder as FeatureEncoder
+    from deeprec_tf.data.encoder_features import Category as Category
+    from deeprec_tf.data.encoder_features import CategoryList as CategoryList
+    from deeprec_tf.data.encoder_features import Number as Number
+    from deeprec_tf.data.encoder_features import Text as Text
     from deeprec_tf.data.negatives import NegativeSampler as NegativeSampler
     from deeprec_tf.data.pointwise import add_negatives as add_negatives
     from deeprec_tf.data.sequences import build_sequences as build_sequences
@@ -17,21 +22,28 @@ if TYPE_CHECKING:
     from deeprec_tf.data.splits import temporal_split as temporal_split
     from deeprec_tf.data.tables import item_table as item_table
     from deeprec_tf.data.tables import take as take
+    from deeprec_tf.data.vocabulary import Vocabulary as Vocabulary
 
 _MODULE_OF = {
     "MovieLens": "datasets",
     "data_dir": "datasets",
     "load_movielens": "datasets",
+    "FeatureEncoder": "encoder",
+    "Category": "encoder_features",
+    "CategoryList": "encoder_features",
+    "Number": "encoder_features",
+    "Text": "encoder_features",
     "NegativeSampler": "negatives",
     "add_negatives": "pointwise",
-    "item_table": "tables",
     "build_sequences": "sequences",
     "latest_sequences": "sequences",
     "Split": "splits",
     "leave_one_out": "splits",
     "random_split": "splits",
     "temporal_split": "splits",
+    "item_table": "tables",
     "take": "tables",
+    "Vocabulary": "vocabulary",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -45,6 +45,11 @@ class Category:
                 f"Category({self.name!r}): missing must be 'oov' or 'own', got {self.missing!r}."
             )
 
+    @property
+    def missing_id(self) -> int:
+        """Id of missing values: 1, or 2 where they have their own."""
+        return 2 if self.missing == "own" else 1
+
 
 @dataclass(frozen=True, slots=True)
 class CategoryList:
@@ -180,11 +185,6 @@ Feature = Category | CategoryList | Number | Text
 _KINDS = {kind.__name__: kind for kind in (Category, CategoryList, Number, Text)}
 
 
-def is_categorical(feature: Feature) -> bool:
-    """Whether the feature has a vocabulary."""
-    return isinstance(feature, Category | CategoryList)
-
-
 def vocabulary_name(feature: Category | CategoryList) -> str:
     """Name of the feature's vocabulary."""
     return feature.vocabulary or feature.name
@@ -213,21 +213,22 @@ def check_features(features: Iterable[Any]) -> tuple[Feature, ...]:
     twice = sorted({name for name in outputs if outputs.count(name) > 1})
     if twice:
         raise ValueError(f"FeatureEncoder: the names {twice} are used twice.")
-    for name, sharing in sources_of_vocabularies(features).items():
+    sources = sources_of_vocabularies(features)
+    for name, sharing in sources.items():
         if len({(feature.min_frequency, feature.max_size) for feature in sharing}) > 1:
             raise ValueError(
                 f"FeatureEncoder: the features {[f.name for f in sharing]} share vocabulary "
                 f"{name!r} and disagree on min_frequency or max_size. Declare them alike."
             )
     for feature in features:
-        if is_categorical(feature) and feature not in sum(
-            sources_of_vocabularies(features).values(), []
-        ):
-            if feature.min_frequency != 1 or feature.max_size is not None:
-                raise ValueError(
-                    f"FeatureEncoder: {feature.name!r} takes the vocabulary of "
-                    f"{feature.vocabulary!r}; set min_frequency and max_size there."
-                )
+        if not isinstance(feature, Category | CategoryList):
+            continue
+        borrows = feature not in sources[vocabulary_name(feature)]
+        if borrows and (feature.min_frequency != 1 or feature.max_size is not None):
+            raise ValueError(
+                f"FeatureEncoder: {feature.name!r} takes the vocabulary of "
+                f"{feature.vocabulary!r}; set min_frequency and max_size there."
+            )
     return features
 
 

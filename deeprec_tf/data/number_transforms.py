@@ -24,8 +24,8 @@ class NumberState:
 
     Attributes:
         fill: what missing values become; None gives them an id of their own (buckets).
-        mean: mean of the column, for "standardize".
-        variance: its variance, 1 for a constant column.
+        mean: mean of the column, for "standardize", rounded to float32.
+        variance: its variance, rounded to float32; 1 for a constant column.
         edges: inner edges of the buckets, each a float32 number.
     """
 
@@ -101,7 +101,10 @@ def fit_number(feature: Number, values: Any) -> NumberState:
             f"FeatureEncoder: column {feature.name!r} has a standard deviation of only "
             f"{variance**0.5:.1e}, below what float32 can standardize. Multiply it first."
         )
-    return NumberState(fill=fill, mean=mean, variance=variance)
+    # keras.layers.Normalization holds both as float32: the same rounding here, the same bits.
+    return NumberState(
+        fill=fill, mean=float(np.float32(mean)), variance=float(np.float32(variance))
+    )
 
 
 def apply_number(feature: Number, state: NumberState, values: Any) -> np.ndarray:

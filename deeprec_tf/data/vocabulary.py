@@ -99,8 +99,8 @@ class Vocabulary:
         keys = counts.index.to_numpy()[:max_size]
         return cls(name, keys, owns_missing=owns_missing)
 
-    def encode(self, column: str, values: Any, *, missing: int = OOV_ID) -> np.ndarray:
-        """Ids (int32) of a column's values; `missing` is the id of missing ones.
+    def key_table(self, column: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Codes into distinct keys, -1 where missing, and the keys, of this vocabulary's type.
 
         Raises:
             TypeError: the values are of another type than at fit.
@@ -114,7 +114,16 @@ class Vocabulary:
                 f"FeatureEncoder: column {column!r} holds {words[kind]}, but its vocabulary "
                 f"{self.name!r} was fitted on {words[self.kind]}. Convert it with {mend}."
             )
-        place = self._index.get_indexer(pd.Index(keys, dtype=self.values.dtype))
+        return codes, keys.astype(self.values.dtype)
+
+    def encode(self, column: str, values: Any, *, missing: int = OOV_ID) -> np.ndarray:
+        """Ids (int32) of a column's values; `missing` is the id of missing ones.
+
+        Raises:
+            TypeError: the values are of another type than at fit.
+        """
+        codes, keys = self.key_table(column, values)
+        place = self._index.get_indexer(pd.Index(keys, dtype=keys.dtype))
         ids = np.where(place < 0, OOV_ID, place + self.first_id)
         return np.append(ids, missing).astype(np.int32)[codes]  # code -1 is the last
 

@@ -1,0 +1,67 @@
+"""A fitted encoder as JSON-able values, and back. Integer keys are written as integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from deeprec_tf.data.encoder_features import Feature, feature_from_config, feature_to_config
+from deeprec_tf.data.number_transforms import NumberState
+from deeprec_tf.data.vocabulary import Vocabulary
+
+FORMAT = "deeprec_tf.FeatureEncoder"
+VERSION = 1
+
+
+def config_of(
+    features: Sequence[Feature],
+    vocabularies: Mapping[str, Vocabulary],
+    numbers: Mapping[str, NumberState],
+) -> dict[str, Any]:
+    """The values that `state_from_config` reads."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "features": [feature_to_config(feature) for feature in features],
+        "vocabularies": {
+            name: {
+                "kind": vocabulary.kind,
+                "owns_missing": vocabulary.owns_missing,
+                "values": vocabulary.values.tolist(),
+            }
+            for name, vocabulary in vocabularies.items()
+        },
+        "numbers": {name: asdict(state) for name, state in numbers.items()},
+    }
+
+
+def state_from_config(
+    config: Any,
+) -> tuple[list[Feature], dict[str, Vocabulary], dict[str, NumberState]]:
+    """Features, vocabularies and number states.
+
+    Raises:
+        ValueError: the values are no encoder, or one of a newer version.
+    """
+    if not isinstance(config, Mapping) or config.get("format") != FORMAT:
+        raise ValueError(
+            f"FeatureEncoder: expected a file that FeatureEncoder.save wrote (format {FORMAT!r})."
+        )
+    if config.get("version") != VERSION:
+        raise ValueError(
+            f"FeatureEncoder: this package reads version {VERSION}, got {config.get('version')!r}. "
+            "Install the version of deeprec_tf that wrote it."
+        )
+    vocabularies = {}
+    for name, entry in config["vocabularies"].items():
+        dtype = np.int64 if entry["kind"] == "int64" else object
+        values = np.asarray(entry["values"], dtype=dtype)
+        vocabularies[name] = Vocabulary(name, values, owns_missing=entry["owns_missing"])
+    numbers = {
+        name: NumberState(**{**entry, "edges": tuple(entry["edges"])})
+        for name, entry in config["numbers"].items()
+    }
+    return [feature_from_config(entry) for entry in config["features"]], vocabularies, numbers
