@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from deeprec_tf.array_dataset import EpochOrder, array_dataset
 from deeprec_tf.batches import check_batch
-from deeprec_tf.features import columns_from_config, columns_to_config, input_specs
+from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of
+from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import sparse_form, sum_repeated_rows
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
