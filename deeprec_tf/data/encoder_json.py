@@ -34,7 +34,9 @@ def config_of(
             }
             for name, vocabulary in vocabularies.items()
         },
-        "numbers": {name: asdict(state) for name, state in numbers.items()},
+        "numbers": {
+            name: {**asdict(state), "edges": list(state.edges)} for name, state in numbers.items()
+        },
     }
 
 

@@ -14,13 +14,11 @@ import numpy as np
 from keras import ops
 
 from deeprec_tf.data.encoder_features import Category, CategoryList, Feature, Number
+from deeprec_tf.data.vocabulary import MISSING_INTEGER
 
 if TYPE_CHECKING:
     from deeprec_tf.data.number_transforms import NumberState
     from deeprec_tf.data.vocabulary import Vocabulary
-
-MISSING_INTEGER = -(2**63)
-"""Stands for a missing integer in raw tensors, which have no NaN."""
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from deeprec_tf.data.encoder_features import Category, CategoryList, Feature, Number, Text
-from deeprec_tf.data.encoder_layers import MISSING_INTEGER
 from deeprec_tf.data.number_transforms import NumberState, float32_values, invert_number
 from deeprec_tf.data.ragged import Ragged, to_ragged
 from deeprec_tf.data.tables import Table, get_column, get_series
-from deeprec_tf.data.vocabulary import PADDING_ID, Vocabulary
+from deeprec_tf.data.vocabulary import MISSING_INTEGER, PADDING_ID, Vocabulary
 
 _OWNER = "FeatureEncoder"
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 PADDING_ID = 0
 OOV_ID = 1
+MISSING_INTEGER = -(2**63)  # stands for a missing integer in tensors, which have no NaN
 _EXACT_FLOAT = 2**53  # up to here float64 holds every integer
 
 
@@ -175,7 +176,8 @@ def _plain_keys(column: str, keys: pd.Index, dtype: Any) -> tuple[np.ndarray, np
     if types.is_integer_dtype(keys.dtype):
         if len(keys) and int(keys.max()) > np.iinfo(np.int64).max:
             raise ValueError(_beyond_int64(column))
-        return keys.to_numpy(dtype=np.int64), none_missing
+        whole = keys.to_numpy(dtype=np.int64)
+        return whole, whole == MISSING_INTEGER
     if types.is_float_dtype(keys.dtype):
         return _whole_numbers(column, keys.to_numpy(dtype=np.float64)), none_missing
     if not (types.is_object_dtype(keys.dtype) or types.is_string_dtype(keys.dtype)):
@@ -189,7 +191,8 @@ def _plain_keys(column: str, keys: pd.Index, dtype: Any) -> tuple[np.ndarray, np
         return plain, plain == ""
     if all(issubclass(kind, bool | np.bool_ | int | np.integer) for kind in found):
         try:
-            return plain.astype(np.int64), none_missing
+            whole = plain.astype(np.int64)
+            return whole, whole == MISSING_INTEGER
         except OverflowError:
             raise ValueError(_beyond_int64(column)) from None
     if all(issubclass(kind, int | np.integer | float | np.floating) for kind in found):
@@ -207,7 +210,7 @@ def _whole_numbers(column: str, keys: np.ndarray) -> np.ndarray:
     if not exact.all():
         raise TypeError(
             f"FeatureEncoder: column {column!r} must hold text or integers, got the number "
-            f"{keys[~exact][0]!r}. Declare it as Number, or read it as integers "
+            f"{float(keys[~exact][0])!r}. Declare it as Number, or read it as integers "
             "(.astype('Int64')) or text (.astype(str))."
         )
     return keys.astype(np.int64)
