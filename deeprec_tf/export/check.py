@@ -12,7 +12,12 @@ import numpy as np
 from deeprec_tf.engine import RecModel
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.onnx_file import load_onnx
-from deeprec_tf.export.saved_model import load_saved_model
+from deeprec_tf.export.saved_model import (
+    ID_SIGNATURE,
+    SERVING_SIGNATURE,
+    artifact_of,
+    open_saved_model,
+)
 from deeprec_tf.graph import inference_outputs, inputs_of
 from deeprec_tf.string_keys import string_keys_of_array
 
@@ -22,6 +27,7 @@ def check_export(
     path: str | Path,
     x: Mapping[str, Any],
     *,
+    raw_x: Mapping[str, Any] | None = None,
     batch_size: int = 1024,
 ) -> float:
     """Largest absolute difference between a model and its export, over all rows and outputs.
@@ -30,6 +36,8 @@ def check_export(
         model: the model that was exported.
         path: a SavedModel's folder (of the model or of one version) or an ".onnx" file.
         x: arrays by input name, as for `model.predict`; more names than needed may be given.
+        raw_x: the same rows before the encoder, for a SavedModel that was exported with one;
+            without them its signature `ids` is checked.
         batch_size: rows at a time.
 
     Returns:
@@ -63,8 +71,10 @@ def check_export(
         artifact = load_onnx(path)
         arrays = {name: string_keys_of_array(array) for name, array in arrays.items()}
     else:
-        artifact = load_saved_model(path)
-    answers = artifact(arrays, batch_size=batch_size)
+        folder, loaded = open_saved_model(path)
+        by_ids = raw_x is None and ID_SIGNATURE in loaded.signatures
+        artifact = artifact_of(folder, loaded, ID_SIGNATURE if by_ids else SERVING_SIGNATURE)
+    answers = artifact(arrays if raw_x is None else raw_x, batch_size=batch_size)
     if set(answers) != set(outputs):
         raise ValueError(
             f"check_export: {path} gives {sorted(answers)}, {model.name} gives "

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
 from deeprec_tf.export.cuts import inference_model
-from deeprec_tf.export.signatures import id_specs, raw_specs
+from deeprec_tf.export.raw_inputs import RawInputs
+from deeprec_tf.export.signatures import input_specs_of
 from deeprec_tf.string_keys import string_keys
 
 SERVING_SIGNATURE = "serving_default"
@@ -25,15 +26,15 @@ def export_saved_model(
 ) -> Path:
     """Writes the inference cut of a model as `<path>/<version>/saved_model.pb`.
 
-    The signature `serving_default` takes what the user's data hold, by input name:
+    The signature `serving_default` gives a dict: "probability", the tasks, or the tower's
+    vector. Without an encoder it takes the model's inputs by name, columns with
+    `dtype="string"` as strings. With an encoder it takes raw strings and numbers: what the
+    encoder was fitted on, and histories as raw values of the category whose table they share
+    (see `RawInputs`); inputs the encoder knows nothing of stay as they are. A second signature,
+    `ids`, then takes the model's inputs, for callers who encode themselves.
 
-    - without an encoder the model's inputs; columns with `dtype="string"` as strings;
-    - with an encoder its raw strings and numbers; inputs that the encoder doesn't make stay.
-
-    It gives a dict: "probability", the tasks, or the tower's vector. Where it takes anything
-    but the model's own inputs, a second signature, `ids`, does: for callers who encode
-    themselves. Batch and time axis are open. A version appears whole or not at all, so a
-    server may watch the folder.
+    Batch and time axis are open. A version appears whole or not at all, so a server may watch
+    the folder.
 
     Args:
         model: a trained model, an `inference_model`, or a tower of `user_encoder`.
@@ -45,6 +46,7 @@ def export_saved_model(
         The folder of the version.
 
     Raises:
+        TypeError: the encoder is none.
         ValueError: nothing to cut at, a version that exists or is no positive integer, or an
             encoder that makes none of the model's inputs.
 
@@ -60,19 +62,20 @@ def export_saved_model(
     archive = keras.export.ExportArchive()
     archive.track(served)
 
-    def from_ids(inputs):
-        return served(inputs, training=False)
+    def from_inputs(inputs):
+        return served(
+            {name: string_keys(value) for name, value in inputs.items()}, training=False
+        )
 
-    ids, raw = id_specs(served), raw_specs(served)
-    if encoder is None and raw == ids:
-        archive.add_endpoint(SERVING_SIGNATURE, from_ids, [ids])
+    if encoder is None:
+        archive.add_endpoint(SERVING_SIGNATURE, from_inputs, [input_specs_of(served)])
     else:
-        answer = archive.add_endpoint(ID_SIGNATURE, from_ids, [ids])
-
-        def from_raw(inputs):
-            return answer({name: string_keys(value) for name, value in inputs.items()})
-
-        archive.add_endpoint(SERVING_SIGNATURE, from_raw, [raw])
+        raw_inputs = RawInputs(encoder, served)
+        archive.track(raw_inputs.layer)
+        answer = archive.add_endpoint(ID_SIGNATURE, from_inputs, [input_specs_of(served)])
+        archive.add_endpoint(
+            SERVING_SIGNATURE, lambda raw: answer(raw_inputs(raw)), [raw_inputs.specs]
+        )
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
@@ -96,6 +99,12 @@ def load_saved_model(path: str | Path, signature: str = SERVING_SIGNATURE) -> Ar
     Raises:
         ValueError: there is no SavedModel, or it has no such signature.
     """
+    folder, loaded = open_saved_model(path)
+    return artifact_of(folder, loaded, signature)
+
+
+def open_saved_model(path: str | Path) -> tuple[Path, Any]:
+    """The folder of the (newest) version, and what TensorFlow loads from it."""
     folder = Path(path)
     versions = _versions(folder)
     if not (folder / "saved_model.pb").is_file() and versions:
@@ -105,7 +114,11 @@ def load_saved_model(path: str | Path, signature: str = SERVING_SIGNATURE) -> Ar
             f"load_saved_model: there is no saved_model.pb in {folder}. Give the folder that "
             "export_saved_model was given, or the one it returned."
         )
-    loaded = tf.saved_model.load(str(folder))
+    return folder, tf.saved_model.load(str(folder))
+
+
+def artifact_of(folder: Path, loaded: Any, signature: str) -> Artifact:
+    """One signature of a loaded SavedModel as a callable."""
     if signature not in loaded.signatures:
         raise ValueError(
             f"load_saved_model: {folder} has no signature {signature!r}; it has "
@@ -114,10 +127,9 @@ def load_saved_model(path: str | Path, signature: str = SERVING_SIGNATURE) -> Ar
     function = loaded.signatures[signature]
 
     def run(batch: Arrays) -> Arrays:
-        # `loaded` is named here because the function holds no reference to its variables.
-        values = loaded.signatures[signature](
-            **{name: tf.constant(array) for name, array in batch.items()}
-        )
+        # By way of `loaded`: the function alone would not keep the variables alive.
+        call = loaded.signatures[signature]
+        values = call(**{name: tf.constant(array) for name, array in batch.items()})
         return {name: value.numpy() for name, value in values.items()}
 
     inputs = {

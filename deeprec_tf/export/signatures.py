@@ -20,11 +20,11 @@ def id_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
     }
 
 
-def raw_specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
+def input_specs_of(model: keras.Model) -> dict[str, tf.TensorSpec]:
     """The same, but with strings where a column is declared as `dtype="string"`."""
     specs = id_specs(model)
     for name, spec in _columns(model).items():
-        if getattr(spec.column, "dtype", None) == "string" and spec.role == "ids":
+        if spec.role == "ids" and getattr(spec.column, "dtype", None) == "string":
             specs[name] = tf.TensorSpec(specs[name].shape, tf.string, name=name)
     return specs
 
