@@ -239,7 +239,7 @@ def _input_names(model):
 
 def _only(x, names):
     """The columns the model reads, so that labels and user ids may stand beside them."""
-    if names is None or not isinstance(x, Mapping) or not names <= set(x):
+    if names is None or not isinstance(x, Mapping) or not names & set(x):
         return x
     return {name: x[name] for name in x if name in names}
 

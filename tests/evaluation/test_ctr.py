@@ -22,9 +22,7 @@ def model_with(outputs):
     price = keras.Input((1,), name="price")
     hist = keras.Input((None,), name="hist", dtype="int32")
     table = keras.layers.Embedding(4, 2, embeddings_initializer="glorot_normal")(hist)
-    features = keras.layers.Concatenate()(
-        [price, keras.layers.GlobalAveragePooling1D()(table)]
-    )
+    features = keras.layers.Concatenate()([price, keras.layers.GlobalAveragePooling1D()(table)])
     logits = [keras.layers.Dense(1, activation="sigmoid")(features) for _ in range(2)]
     return keras.Model({"price": price, "hist": hist}, outputs(*logits))
 

@@ -72,9 +72,7 @@ class TestExactAUC:
     @given(clicks(), st.data())
     def test_integer_weights_equal_repeated_rows(self, rows, data):
         labels, scores, _ = rows
-        counts = data.draw(
-            st.lists(st.integers(1, 4), min_size=len(labels), max_size=len(labels))
-        )
+        counts = data.draw(st.lists(st.integers(1, 4), min_size=len(labels), max_size=len(labels)))
         repeated = exact_auc(np.repeat(labels, counts), np.repeat(scores, counts))
         assert exact_auc(labels, scores, counts) == pytest.approx(repeated)
         assert repeated == pytest.approx(twin.auc_by_pairs(labels, scores, counts))
