@@ -1,0 +1,40 @@
+"""Quiet TensorFlow, few threads, equal seeds; nothing else happens behind a test's back."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, settings
+
+# The workers of pytest-xdist share the machine: one thread each.
+THREADS = 1 if os.environ.get("PYTEST_XDIST_WORKER") else 2
+tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+
+# Examples are derived from the test alone, so a red test is red again; no time limit, since the
+# first example of a shape pays for tracing.
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, max_examples=25, database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    """Every test starts from one seed and float32, and leaves the policy as it was."""
+    keras.utils.set_random_seed(20)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_session():
+    """Layer names and Keras's global graph start anew with every file."""
+    keras.utils.clear_session(free_memory=False)
+    yield

@@ -1,0 +1,233 @@
+"""Columns, batches and labels for any model, made from the roles on its card.
+
+A family that needs a new kind of data adds its role to `_COLUMNS_OF_ROLE`, or its positional
+argument to `_ARGUMENTS`.
+"""
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from deeprec_tf import (
+    DenseFeat,
+    SparseFeat,
+    VarLenDenseFeat,
+    VarLenSparseFeat,
+    get_feature_names,
+)
+from deeprec_tf.features import input_specs
+
+ROWS, STEPS, MAXLEN = 12, 5, 9
+SEED = 7
+ITEMS, CATEGORIES = 11, 6
+WIDTH = 4
+
+
+def _sequence(name, size, width, table, length_name):
+    return VarLenSparseFeat(
+        SparseFeat(name, size, embedding_dim=width, embedding_name=table),
+        maxlen=MAXLEN, length_name=length_name,
+    )
+
+
+def _shared_context():
+    return [
+        SparseFeat("user", 13, embedding_dim=WIDTH),
+        _sequence("genres", 7, WIDTH, "genres", None),
+        DenseFeat("price", 2),
+    ]
+
+
+def _fields(length_name):
+    return [*_shared_context(), SparseFeat("city", 5, embedding_dim=WIDTH)]
+
+
+def _context(length_name):
+    return _shared_context()
+
+
+def _target_item(length_name):
+    return [
+        SparseFeat("item_id", ITEMS, embedding_dim=WIDTH),
+        SparseFeat("cate_id", CATEGORIES, embedding_dim=3),
+    ]
+
+
+def _histories(prefix, length_name):
+    return [
+        _sequence(f"{prefix}item_id", ITEMS, WIDTH, "item_id", length_name),
+        _sequence(f"{prefix}cate_id", CATEGORIES, 3, "cate_id", length_name),
+    ]
+
+
+_COLUMNS_OF_ROLE = {
+    "fields": _fields,
+    "context": _context,
+    "target_item": _target_item,
+    "behaviors": lambda length_name: _histories("hist_", length_name),
+    "negative_behaviors": lambda length_name: _histories("neg_hist_", length_name),
+}
+
+# The data arguments that builders take by position, from the columns of the model.
+_ARGUMENTS = {
+    "feature_columns": list,
+    "linear_feature_columns": list,
+    "behavior_list": lambda columns: ["item_id", "cate_id"],
+}
+
+# Hyperparameters that only set sizes, small.
+_SMALL = {"hidden_units": (8, 4), "attention_units": (6, 3)}
+
+
+def columns_of(roles, *, length_name=None):
+    """The columns that fill the roles."""
+    columns = {}
+    for role in roles:
+        if role not in _COLUMNS_OF_ROLE:
+            raise NotImplementedError(f"tests/contract/data.py has no columns for role {role!r}.")
+        columns |= {column.name: column for column in _COLUMNS_OF_ROLE[role](length_name)}
+    return list(columns.values())
+
+
+def make_batch(columns, rows=ROWS, steps=STEPS, seed=SEED, *, empty=False):
+    """A batch of valid arrays: the first row has no history, the second a full one.
+
+    Ids of tables that sequences read too begin at 1, all others at 0. Sequences are padded with
+    0 from their own length on; columns with one prefix and no prefix alike run in step.
+    """
+    generator = np.random.default_rng((seed, rows, steps))
+    shared = {c.embedding_name for c in columns if isinstance(c, VarLenSparseFeat)}
+    lengths = np.concatenate([[0, steps], generator.integers(1, steps + 1, size=rows)])[:rows]
+    if empty:
+        lengths = np.zeros(rows, "int64")
+    real = np.arange(steps) < lengths[:, None]
+    batch = {}
+    for name, spec in input_specs(columns).items():
+        column = spec.column
+        if spec.role == "length":
+            batch[name] = lengths.astype("int32")
+        elif isinstance(column, SparseFeat):
+            first = int(column.embedding_name in shared)
+            batch[name] = generator.integers(first, column.vocabulary_size, size=rows)
+        elif isinstance(column, DenseFeat):
+            batch[name] = generator.normal(size=(rows, column.dimension)).astype("float32")
+        elif isinstance(column, VarLenDenseFeat) or spec.role == "weight":
+            batch[name] = (generator.normal(size=(rows, steps)) * real).astype("float32")
+        else:
+            ids = generator.integers(1, column.vocabulary_size, size=(rows, steps))
+            batch[name] = ids * real
+    return batch
+
+
+def lengthened(columns, batch, more):
+    """The batch with `more` steps of padding after every sequence."""
+    sequences = {
+        name for name, spec in input_specs(columns).items()
+        if spec.shape and spec.shape[0] is None
+    }
+    return {
+        name: np.pad(array, [(0, 0), (0, more)] + [(0, 0)] * (array.ndim - 2))
+        if name in sequences else array
+        for name, array in batch.items()
+    }
+
+
+@dataclass
+class Subject:
+    """A model under test: how to build it, and its data.
+
+    `model`, `lively` and `trained` are built once and must only be read.
+    """
+
+    name: str
+    builder: Any
+    columns: list
+    arguments: tuple
+    options: dict = field(default_factory=dict)
+    _cache: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def used_columns(self):
+        """Those of the columns that the model reads."""
+        names = set(self.model.input)
+        return [column for column in self.columns if column.name in names]
+
+    def build(self, *, seed=SEED, **compile_options):
+        """A new model, from a seed."""
+        keras.utils.set_random_seed(seed)
+        return self.builder(*self.arguments, **{**self.options, **compile_options})
+
+    @property
+    def model(self):
+        """The shared model."""
+        if "model" not in self._cache:
+            self._cache["model"] = self.build()
+        return self._cache["model"]
+
+    def batch(self, rows=ROWS, steps=STEPS, seed=SEED, **options):
+        """Inputs for the model, and only those it has."""
+        names = get_feature_names(self.used_columns)
+        batch = make_batch(self.columns, rows, steps, seed, **options)
+        return {name: batch[name] for name in names}
+
+    def labels(self, rows=ROWS, seed=SEED):
+        """Labels of both classes."""
+        labels = np.random.default_rng(seed).integers(0, 2, size=rows)
+        labels[:2] = 0, 1
+        return labels.astype("float32")
+
+    @property
+    def lively(self):
+        """A model whose weights are noise, so that every part of it moves the prediction."""
+        if "lively" not in self._cache:
+            model, generator = self.build(), np.random.default_rng(SEED)
+            for weight in model.weights:
+                if weight.dtype == "float32":
+                    noise = generator.normal(scale=0.4, size=weight.shape)
+                    weight.assign(np.abs(noise) if "variance" in weight.name else noise)
+            self._cache["lively"] = model
+        return self._cache["lively"]
+
+    def trained(self, steps=100):
+        """(model, losses) after full-batch steps of Adam at 0.01, trained once."""
+        if "trained" not in self._cache:
+            model = self.build(optimizer=keras.optimizers.Adam(0.01), metrics=[])
+            self._cache["trained"] = model, train(model, self.batch(), self.labels(), steps)
+        return self._cache["trained"]
+
+
+def train(model, batch, labels, steps):
+    """The loss before each of the steps on one batch."""
+    losses = []
+    for _ in range(steps):
+        model.reset_metrics()  # train_on_batch reports the mean since the last reset
+        losses.append(float(model.train_on_batch(batch, labels, return_dict=True)["loss"]))
+    return losses
+
+
+def subject_of(card, *, options=None, without=(), length_name=None):
+    """The subject of a model card.
+
+    Args:
+        card: the card.
+        options: hyperparameters on top of small sizes.
+        without: optional roles that are left out.
+        length_name: name of the input with the histories' lengths; masks from ids when None.
+    """
+    roles = [role for role in (*card.needs, *card.optional) if role not in without]
+    columns = columns_of(roles, length_name=length_name)
+    parameters = inspect.signature(card.builder).parameters
+    arguments = []
+    for name, parameter in parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
+            break
+        if name not in _ARGUMENTS:
+            raise NotImplementedError(f"tests/contract/data.py has no argument {name!r}.")
+        arguments.append(_ARGUMENTS[name](columns))
+    small = {name: value for name, value in _SMALL.items() if name in parameters}
+    return Subject(
+        card.name, card.builder, columns, tuple(arguments), {**small, **(options or {})}
+    )

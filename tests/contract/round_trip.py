@@ -1,0 +1,100 @@
+"""The `.keras` round trip of many models at once: one fresh process loads them all.
+
+Run as a script it is that process: it imports deeprec_tf and nothing else of ours, and loads
+every `<label>.keras` of a folder with safe mode on and without custom objects.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+AFTER = "after."
+
+
+def save(subject, label, folder):
+    """Saves a model after two steps, with its batch; then trains it one step on.
+
+    Returns:
+        Dict of arrays: predictions before and, with the prefix "after.", after that step.
+    """
+    model = subject.build(metrics=[])
+    model.run_eagerly = True
+    batch, labels = subject.batch(), subject.labels()
+    for _ in range(2):
+        model.train_on_batch(batch, labels)
+    model.save(folder / f"{label}.keras")
+    np.savez(folder / f"{label}.batch.npz", labels=labels, **batch)
+    return _answers(model, batch, labels)
+
+
+def load_all(folder):
+    """Runs the fresh process.
+
+    Returns:
+        (answers by label as `save` gives them, error by label).
+    """
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, __file__, str(folder)], cwd=root, capture_output=True, text=True,
+        env=_environment(root), timeout=900, check=False,
+    )
+    if run.returncode:
+        raise RuntimeError(f"the fresh process failed:\n{run.stderr[-3000:]}")
+    errors = json.loads((folder / "errors.json").read_text())
+    answers = {}
+    for file in folder.glob("*.answers.npz"):
+        with np.load(file) as stored:
+            answers[file.name.removesuffix(".answers.npz")] = dict(stored)
+    return answers, errors
+
+
+def _environment(root):
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
+
+
+def _answers(model, batch, labels):
+    """Predictions, the optimizer's step, and both after one more step."""
+    answers = _predictions(model, batch)
+    model.train_on_batch(batch, labels)
+    answers |= {AFTER + name: value for name, value in _predictions(model, batch).items()}
+    answers["iterations"] = np.asarray(model.optimizer.iterations)
+    answers["learning_rate"] = np.asarray(model.optimizer.learning_rate)
+    return answers
+
+
+def _predictions(model, batch):
+    output = model.predict_on_batch(batch)
+    output = output if isinstance(output, dict) else {"output": output}
+    return {name: np.asarray(value) for name, value in output.items()}
+
+
+def _main(folder):
+    import keras
+    import tensorflow as tf
+
+    import deeprec_tf  # noqa: F401 - registers every class
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    errors = {}
+    for file in sorted(folder.glob("*.keras")):
+        label = file.name.removesuffix(".keras")
+        try:
+            model = keras.saving.load_model(file)
+            model.run_eagerly = True
+            with np.load(folder / f"{label}.batch.npz") as stored:
+                batch = dict(stored)
+            labels = batch.pop("labels")
+            np.savez(folder / f"{label}.answers.npz", **_answers(model, batch, labels))
+        except Exception as error:  # noqa: BLE001 - reported to the test by label
+            errors[label] = f"{type(error).__name__}: {error}"
+    (folder / "errors.json").write_text(json.dumps(errors))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,36 @@
+"""Forms of a model that the light checks and the round trip go through besides the default.
+
+A form is (options, optional roles left out, name of the length input).
+"""
+
+NO_NEGATIVES = ("negative_behaviors",)
+
+VARIANTS = {
+    "DIEN": {
+        "agru": ({"gru_type": "AGRU"}, (), None),
+        "aigru": ({"gru_type": "AIGRU"}, (), None),
+        "gru": ({"gru_type": "GRU"}, (), None),
+        "released": ({"update_gate": "released"}, NO_NEGATIVES, None),
+        "plain": ({"activation": "relu"}, (*NO_NEGATIVES, "context"), None),
+        "length": ({"interest_units": 5}, (), "hist_length"),
+        "mlp": (
+            {"attention": "mlp", "aux_type": "mlp", "interest_units": 5}, (), None,
+        ),
+        "without_loss": ({"use_negsampling": False, "activation": "prelu"}, (), None),
+    },
+    "DIN": {
+        "softmax": ({"normalize": True}, (), None),
+        "length": ({"activation": "prelu"}, ("context",), "hist_length"),
+    },
+    "DeepFM": {
+        "fm": ({"hidden_units": ()}, (), None),
+        "batch_norm": ({"batch_norm": True}, (), None),
+    },
+    "WideDeep": {
+        "dice": ({"activation": "dice"}, (), None),
+        "regression": ({"task": "regression"}, (), None),
+    },
+}
+
+# Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
+EXPORTED = (("DIEN", "agru"), ("DIEN", "gru"), ("DIEN", "mlp"), ("DIN", "softmax"))
