@@ -93,18 +93,17 @@ def _as_list(column: str, row: Any) -> Any:
 
 
 def _split_texts(column: str, values: Any, separator: str) -> Ragged:
-    if isinstance(values, Ragged) or getattr(values, "ndim", 1) != 1:
+    series = None
+    if not isinstance(values, Ragged) and getattr(values, "ndim", 1) == 1:
+        series = pd.Series(values)
+        others = [value for value in series[series.notna()] if not isinstance(value, str)]
+    if series is None or others:
+        got = f"{others[0]!r} of type {type(others[0]).__name__}" if series is not None else "lists"
         raise TypeError(
             f"FeatureEncoder: column {column!r} was declared with separator={separator!r} and must "
-            "hold texts, got lists. Declare it without separator."
+            f"hold texts, got {got}. Give texts, or declare it without separator."
         )
-    codes, texts = pd.factorize(pd.Series(values))
-    wrong = [text for text in texts if not isinstance(text, str)]
-    if wrong:
-        raise TypeError(
-            f"FeatureEncoder: column {column!r} was declared with separator={separator!r} and must "
-            f"hold texts, got {wrong[0]!r} of type {type(wrong[0]).__name__}."
-        )
+    codes, texts = pd.factorize(series)
     # Each distinct text is split once; code -1, a missing text, is the empty row at the end.
     pieces = [[piece for piece in text.split(separator) if piece] for text in texts] + [[]]
     lengths = np.fromiter((len(row) for row in pieces), np.int64, len(pieces))

@@ -161,7 +161,13 @@ def key_table(column: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes, keys = series.cat.codes.to_numpy(np.int64), series.cat.categories
     else:
-        codes, keys = pd.factorize(series)
+        try:
+            codes, keys = pd.factorize(series)
+        except TypeError as error:
+            raise TypeError(
+                f"FeatureEncoder: column {column!r} must hold text or integers, got values that "
+                f"can't be keys ({error}). Declare lists as CategoryList."
+            ) from None
     keys, is_missing = _plain_keys(column, pd.Index(keys), series.dtype)
     if is_missing.any():  # codes that stand for an empty text
         codes = np.where(np.append(is_missing, True)[codes], -1, codes)

@@ -260,6 +260,7 @@ def test_errors_name_the_column(frame):
     for column, values, match in [
         ("user", ["a"] * 4, "'user' holds text"),
         ("city", [1, 2, 3, 4], "'city' holds integers"),
+        ("city", [["Rome"]] * 4, "'city' must hold text .* Declare lists as CategoryList"),
         ("genres", [["x"]] * 4, "'genres' was declared with separator='|'"),
         ("seen", [1, 2, 3, 4], "'seen' must hold lists or arrays, got 1"),
         ("seen", ["1,2"] * 4, r"declare separator=\.\.\."),
