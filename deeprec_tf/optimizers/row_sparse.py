@@ -71,7 +71,7 @@ class RowSparse:
             super().update_step(gradient, variable, learning_rate)
             return
         # Summed here, not before: an all-reduce over replicas makes ids repeat again.
-        rows = summed_rows(tf.cast(gradient, variable.dtype))
+        rows = summed_rows(tf.cast(gradient, variable.dtype), table_rows=variable.shape[0])
         self.update_rows(rows, variable, tf.cast(learning_rate, variable.dtype))
 
     def decay_of_rows(self, rows: Rows, variable: tf.Variable, learning_rate: tf.Tensor):

@@ -14,7 +14,7 @@ class Rows(NamedTuple):
         indices: (R,) row numbers. Among the real rows no number occurs twice.
         values: (R, ...) the sum of the gradients of all occurrences of that row.
         real: (R,) bool, or None when every row is real. A row that isn't real fills up a
-            static shape: it repeats some real row's number and its values are zeros.
+            static shape: its number is that of any row and its values are zeros.
     """
 
     indices: tf.Tensor
@@ -22,19 +22,31 @@ class Rows(NamedTuple):
     real: tf.Tensor | None
 
 
-def summed_rows(slices: tf.IndexedSlices, *, static_shapes: bool | None = None) -> Rows:
+def summed_rows(
+    slices: tf.IndexedSlices,
+    *,
+    static_shapes: bool | None = None,
+    table_rows: int | None = None,
+) -> Rows:
     """Sum the gradients of repeated ids; see `sum_repeated_rows`.
 
     Args:
         slices: a gradient whose indices may repeat.
         static_shapes: see `sum_repeated_rows`.
+        table_rows: V, where known. A table with no more rows than the gradient has is summed
+            into V rows by the static form, which needs no sort then.
 
     Returns:
         The summed rows, and which of them are real.
     """
     if static_shapes is None:
         static_shapes = _is_traced_for_xla()
-    return _static_rows(slices) if static_shapes else _compact_rows(slices)
+    if not static_shapes:
+        return _compact_rows(slices)
+    count = slices.indices.shape[0]
+    if table_rows is not None and count is not None and table_rows <= count:
+        return _rows_of_small_table(slices, table_rows)
+    return _static_rows(slices)
 
 
 def sum_repeated_rows(
@@ -107,3 +119,11 @@ def _static_rows(slices: tf.IndexedSlices) -> Rows:
     real = tf.range(count) < tf.reduce_sum(tf.cast(is_first, tf.int32))
     different = tf.math.unsorted_segment_max(ids, segment, count)
     return Rows(tf.where(real, different, ids[:1]), sums, real)
+
+
+def _rows_of_small_table(slices: tf.IndexedSlices, table_rows: int) -> Rows:
+    occurrences = tf.math.unsorted_segment_sum(
+        tf.ones_like(slices.indices), slices.indices, table_rows
+    )
+    indices = tf.range(table_rows, dtype=slices.indices.dtype)
+    return Rows(indices, dense_gradient(slices, table_rows), occurrences > 0)

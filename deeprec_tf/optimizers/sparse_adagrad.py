@@ -92,9 +92,9 @@ class SparseAdagrad(RowSparse, keras.optimizers.Adagrad):
     def update_rows(self, rows: Rows, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """One step of Adagrad on the rows that have a gradient."""
         accumulator = self._accumulators[self._get_variable_index(variable)].value
-        squares = tf.square(rows.values)
-        total = tf.gather(accumulator, rows.indices) + squares
         decay = self.decay_of_rows(rows, variable, learning_rate)
-        self.add_to_rows(accumulator, rows, squares)
+        # Written first and read after: the other order makes XLA copy the whole accumulator.
+        self.add_to_rows(accumulator, rows, tf.square(rows.values))
+        total = tf.gather(accumulator, rows.indices)
         step = learning_rate * rows.values / tf.sqrt(total + self.epsilon)
         self.add_to_rows(variable, rows, -(step + decay))

@@ -19,13 +19,16 @@ def tables():
 
 @pytest.fixture
 def steps():
-    """Six steps on two tables; ids repeat, some rows are never touched, some come back late."""
+    """Six steps on two tables; ids repeat, some rows are never touched, some come back late.
+
+    The second table has fewer rows than its gradients.
+    """
     generator = np.random.default_rng(2)
     choices = [[0, 1, 1, 4, 1], [0, 0, 0, 0, 0], [5, 4, 3, 5, 4], [1, 2, 1, 2, 1]]
     return [
         [
-            (choices[(step + 2 * table) % 4], generator.normal(size=(5, WIDTH)).astype("float32"))
-            for table in range(2)
+            (ids, generator.normal(size=(len(ids), WIDTH)).astype("float32"))
+            for ids in (choices[step % 4], 2 * choices[(step + 2) % 4])
         ]
         for step in range(6)
     ]

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeprec_tf.optimizers import sum_repeated_rows
+from deeprec_tf.optimizers.rows import summed_rows
 from tests.reference.optimizers import dense
 
 FORMS = [False, True]
@@ -51,6 +52,18 @@ def test_the_form_follows_the_compiler(jit_compile):
         for node in function.node_def
     }
     assert ("Unique" in operations) is not jit_compile
+
+
+@pytest.mark.parametrize(("table_rows", "expected"), [(4, 4), (6, 5)])
+def test_a_table_smaller_than_the_gradient_is_summed_without_a_sort(table_rows, expected):
+    ids, values = tf.constant([3, 1, 3, 3, 1]), tf.reshape(tf.range(10.0), (5, 2))
+    rows = summed_rows(tf.IndexedSlices(values, ids), static_shapes=True, table_rows=table_rows)
+    assert rows.indices.shape == (expected,)
+    real = rows.real.numpy()
+    assert sorted(rows.indices.numpy()[real]) == [1, 3]
+    assert not rows.values.numpy()[~real].any()
+    total = dense(rows.indices.numpy(), rows.values.numpy(), (table_rows, 2))
+    np.testing.assert_array_equal(total, dense(ids.numpy(), values.numpy(), (table_rows, 2)))
 
 
 @pytest.mark.parametrize("static_shapes", FORMS)

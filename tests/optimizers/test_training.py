@@ -21,6 +21,7 @@ OPTIMIZERS = {
     "adam": lambda: SparseAdam(0.02),
     "adam, all on rows": lambda: SparseAdam(
         SCHEDULE, amsgrad=True, weight_decay=0.1, global_clipnorm=0.1),
+    "adagrad": lambda: SparseAdagrad(0.05),
     "adagrad, all on rows": lambda: SparseAdagrad(0.05, weight_decay=0.1, clipnorm=0.1),
 }
 optimizers = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
@@ -91,8 +92,9 @@ def test_the_check_above_sees_whole_tables():
     assert "ReadVariableOp" in operations_of_table_size(keras_table, False)
 
 
-def test_the_compiled_step_is_static_and_copies_no_table():
-    step, arguments = traced_step(model(OPTIMIZERS["adam, all on rows"]()), jit_compile=True)
+@optimizers
+def test_the_compiled_step_is_static_and_copies_no_table(make):
+    step, arguments = traced_step(model(make()), jit_compile=True)
     graph = step.get_concrete_function(*arguments).graph
     for operation in graph.get_operations():
         assert operation.type not in ("Unique", "Where")
