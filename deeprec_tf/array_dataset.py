@@ -16,11 +16,11 @@ class EpochOrder:
     own shuffle depends on how often it was called.
 
     Attributes:
-        seed: non-negative integer.
+        seed: non-negative integer; None until the first `fit` draws one.
         epoch: the epoch about to be read; `RecModel.fit` keeps it.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
         self.epoch = 0
 
@@ -35,16 +35,18 @@ def array_dataset(
     *,
     order: EpochOrder | None = None,
     drop_remainder: bool = False,
-    transform: Callable[..., Any] | None = None,
+    redraw: Callable[[], dict[str, np.ndarray]] | None = None,
 ) -> tf.data.Dataset:
     """Dataset of batches of arrays.
 
     Args:
-        arrays: a (nested) structure of arrays with one number of rows.
+        arrays: tuple (x,), (x, y) or (x, y, sample_weight) of arrays or dicts of arrays with one
+            number of rows; x is a dict.
         batch_size: rows a batch.
         order: shuffles anew every epoch; rows stay in their order when None.
         drop_remainder: whether a smaller last batch is left out (TPUs need one shape).
-        transform: applied to each batch.
+        redraw: called at the start of an epoch; gives arrays that replace those of the same
+            names, dtypes and shapes in x.
 
     Returns:
         `tf.data.Dataset` with known cardinality.
@@ -64,23 +66,33 @@ def array_dataset(
 
         return tf.data.Dataset.range(batches).map(rows_of)
 
-    if order is None:
-        indices = slices(None)
+    def gather(index: tf.Tensor, fresh: dict[str, tf.Tensor]) -> Any:
+        x, *rest = tensors
+        return tf.nest.map_structure(lambda t: tf.gather(t, index), ({**x, **fresh}, *rest))
+
+    def batches_of(permutation: tf.Tensor | None, fresh: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        return slices(permutation).map(
+            lambda index: gather(index, fresh),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    if order is None and redraw is None:
+        dataset = batches_of(None, {})
     else:
 
-        def permutations():
-            yield order.permutation(rows)
+        def epoch() -> Any:
+            permutation = np.arange(rows) if order is None else order.permutation(rows)
+            yield permutation, {} if redraw is None else redraw()
 
+        names = {} if redraw is None else redraw()
+        signature = {
+            name: tf.TensorSpec(array.shape, array.dtype) for name, array in names.items()
+        }
         # One call into Python an epoch; the rest runs in TensorFlow's threads.
-        indices = tf.data.Dataset.from_generator(
-            permutations, output_signature=tf.TensorSpec((rows,), tf.int64)
-        ).flat_map(slices)
-
-    def gather(index: tf.Tensor) -> Any:
-        batch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), tensors)
-        return batch if transform is None else transform(*batch)
-
-    dataset = indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        dataset = tf.data.Dataset.from_generator(
+            epoch, output_signature=(tf.TensorSpec((rows,), tf.int64), signature)
+        ).flat_map(batches_of)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

@@ -58,7 +58,16 @@ class RecModel(keras.Model):
     def __init__(self, *args, feature_columns=(), **kwargs):
         super().__init__(*args, **kwargs)
         self._columns_config = columns_to_config(feature_columns)
-        self.shuffle_seed: int | None = None
+        self._order = EpochOrder()
+
+    @property
+    def shuffle_seed(self) -> int | None:
+        """Seed of the row order; may be set before `fit`."""
+        return self._order.seed
+
+    @shuffle_seed.setter
+    def shuffle_seed(self, seed: int | None) -> None:
+        self._order.seed = seed
 
     @property
     def feature_columns(self) -> list:
@@ -139,17 +148,24 @@ class RecModel(keras.Model):
             inputs = {tensor.name: tensor for tensor in needed}
             return RecModel(inputs, output, feature_columns=columns, name=self.name), unused
 
-    def _dataset(self, where, x, y, sample_weight, batch_size, order=None, drop_remainder=False):
+    def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
         arrays = (self._check_arrays(where, x, y),)
+        if redraw is not None:
+            kwargs["redraw"] = lambda: self._redrawn(x, redraw)
         if y is not None:
             arrays += (self._labels(where, y),)
         if sample_weight is not None:
             if y is None:
                 raise ValueError(f"{self.name}.{where}: sample_weight was given without y.")
             arrays += (_map_named(lambda w: np.asarray(w, "float32"), sample_weight),)
-        return array_dataset(
-            arrays, batch_size or DEFAULT_BATCH_SIZE, order=order, drop_remainder=drop_remainder
-        )
+        return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
+
+    def _redrawn(self, x: Any, redraw: Any) -> dict:
+        """This epoch's new inputs, checked beside the ones that stay."""
+        fresh = redraw(self._order.epoch)
+        batch = {name: fresh.get(name, x[name]) for name in x.keys()}
+        checked = self._check_arrays("fit(redraw)", batch)
+        return {name: checked[name] for name in fresh}
 
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; NaN is refused."""
@@ -205,6 +221,7 @@ class RecModel(keras.Model):
         shuffle=True,
         sample_weight=None,
         validation_batch_size=None,
+        redraw=None,
         **kwargs,
     ):
         """Trains as `keras.Model.fit` does.
@@ -222,6 +239,10 @@ class RecModel(keras.Model):
             shuffle: new row order every epoch, determined by `shuffle_seed` and the epoch.
             sample_weight: weights (N,), or a dict by task name.
             validation_batch_size: `batch_size` when None.
+            redraw: function from the epoch's number to a dict of arrays that replace inputs of
+                the same names in that epoch, such as freshly sampled negatives:
+                `lambda epoch: sampler.sample_histories(users, histories, seed=(7, epoch))`.
+                As a function of the epoch alone it also resumes right. Arrays only.
             **kwargs: everything else that `keras.Model.fit` takes.
 
         Returns:
@@ -236,7 +257,10 @@ class RecModel(keras.Model):
             )
         if self.shuffle_seed is None:
             self.shuffle_seed = int(np.random.randint(2**31 - 1))
-        order = EpochOrder(self.shuffle_seed)
+        order = self._order
+        if redraw is not None and not self._is_arrays(x):
+            raise ValueError(f"{self.name}.fit: redraw needs x as a dict of arrays.")
+        order.epoch = kwargs.get("initial_epoch", 0)
         if validation_data is not None:
             validation_data = self._validation(
                 validation_data, validation_batch_size or batch_size
@@ -244,7 +268,7 @@ class RecModel(keras.Model):
         on_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
         prepared, y, sample_weight = self._prepare(
             "fit", x, y, sample_weight, batch_size,
-            order=order if shuffle else None, drop_remainder=on_tpu,
+            order=order if shuffle else None, drop_remainder=on_tpu, redraw=redraw,
         )
         if isinstance(prepared, tf.data.Dataset):
             batch_size, shuffle = None, False  # the dataset sees to both
