@@ -14,7 +14,7 @@ from deeprec_tf.batches import check_batch
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of
 from deeprec_tf.layers.core.prediction import PredictionLayer
-from deeprec_tf.optimizers import sparse_form, sum_repeated_rows
+from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
@@ -106,8 +106,6 @@ class RecModel(keras.Model):
             **kwargs: everything else that `keras.Model.compile` takes.
         """
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
-        if hasattr(self.optimizer, "static_shapes"):
-            self.optimizer.static_shapes = bool(self.jit_compile)
 
     # ---- the input path -----------------------------------------------------------------
 
@@ -355,7 +353,8 @@ class RecModel(keras.Model):
             loss = self.optimizer.scale_loss(loss)
         weights = self.trainable_weights
         gradients = tape.gradient(loss, weights)
-        if not getattr(self.optimizer, "sums_repeated_rows", False):
+        # A loss-scale optimizer stands around the one that updates.
+        if not isinstance(getattr(self.optimizer, "inner_optimizer", self.optimizer), RowSparse):
             gradients = [
                 sum_repeated_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients
             ]

@@ -1,8 +1,9 @@
 """Row-sparse optimizers for embedding tables."""
 
+from deeprec_tf.optimizers.row_sparse import RowSparse
 from deeprec_tf.optimizers.rows import sum_repeated_rows
 from deeprec_tf.optimizers.sparse_adagrad import SparseAdagrad
 from deeprec_tf.optimizers.sparse_adam import SparseAdam
 from deeprec_tf.optimizers.sparse_form import sparse_form
 
-__all__ = ["SparseAdagrad", "SparseAdam", "sparse_form", "sum_repeated_rows"]
+__all__ = ["RowSparse", "SparseAdagrad", "SparseAdam", "sparse_form", "sum_repeated_rows"]
