@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deeprec_tf.data.encoder_features import Number as Number
     from deeprec_tf.data.encoder_features import Text as Text
     from deeprec_tf.data.negatives import NegativeSampler as NegativeSampler
+    from deeprec_tf.data.parquet import read_parquet_batches as read_parquet_batches
     from deeprec_tf.data.pointwise import add_negatives as add_negatives
     from deeprec_tf.data.sequences import build_sequences as build_sequences
     from deeprec_tf.data.sequences import latest_sequences as latest_sequences
@@ -34,6 +35,7 @@ _MODULE_OF = {
     "Number": "encoder_features",
     "Text": "encoder_features",
     "NegativeSampler": "negatives",
+    "read_parquet_batches": "parquet",
     "add_negatives": "pointwise",
     "build_sequences": "sequences",
     "latest_sequences": "sequences",
