@@ -42,7 +42,8 @@ def argument_problems(function):
     documented = documented_arguments(function.__doc__)
     if documented is None:
         return [f"the section 'Args:' is missing for {list(parameters)}"] if parameters else []
-    documented = {n: t for n, t in documented.items() if n in parameters or n not in ("kwargs", "args")}
+    for catch_all in {"args", "kwargs"} - parameters.keys():
+        documented.pop(catch_all, None)
     problems = []
     missing = [name for name in parameters if name not in documented]
     extra = [name for name in documented if name not in parameters]
