@@ -47,4 +47,4 @@ with tempfile.TemporaryDirectory() as folder:
     np.testing.assert_allclose(
         again.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6
     )
-sys.stdout.write(f"deeprec_tf {deeprec_tf.__version__} works from {home.name}\n")
+sys.stdout.write(f"deeprec_tf {deeprec_tf.__version__} works from {home.parent.name}\n")
