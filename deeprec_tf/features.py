@@ -130,13 +130,11 @@ class DenseFeat:
 
     def __post_init__(self) -> None:
         _check_name("DenseFeat", "name", self.name)
-        _check_count(f"DenseFeat({self.name!r})", "dimension", self.dimension)
+        owner = f"DenseFeat({self.name!r})"
+        _check_count(owner, "dimension", self.dimension)
         object.__setattr__(self, "dimension", int(self.dimension))
         if self.dtype not in _DENSE_DTYPES:
-            raise ValueError(
-                f"DenseFeat({self.name!r}): dtype must be one of {_DENSE_DTYPES}, "
-                f"got {self.dtype!r}."
-            )
+            raise ValueError(f"{owner}: dtype must be one of {_DENSE_DTYPES}, got {self.dtype!r}.")
 
     @property
     def input_dtype(self) -> str:
