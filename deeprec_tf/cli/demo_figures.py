@@ -1,0 +1,103 @@
+"""The demo's charts: training curves, and attention over one user's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeprec_tf.cli.demo_models import TrainedModel
+from deeprec_tf.cli.demo_recommend import Attention
+from deeprec_tf.cli.figure_style import COLORS, FAINT, INK, plain, save, tidy
+
+_LONGEST_TITLE = 42
+_CURVES = (
+    ("val_auc", "validation AUC", "higher is better"),
+    ("val_gauc", "validation GAUC", "higher is better"),
+    ("val_log_loss", "validation log loss", "lower is better"),
+)
+
+
+def draw_curves(trained: Sequence[TrainedModel], path: Path) -> Path:
+    """Validation metrics of every epoch; a ring marks the epoch whose weights were kept."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(11.5, 3.4), layout="constrained")
+    for axes, (key, title, note) in zip(figure.subplots(1, len(_CURVES)), _CURVES, strict=True):
+        for one, color in zip(trained, _colors(len(trained)), strict=True):
+            values = one.history[key]
+            epochs = range(1, len(values) + 1)
+            axes.plot(epochs, values, color=color, marker="o", markersize=5, label=one.name)
+            axes.plot(
+                one.best_epoch, values[one.best_epoch - 1], marker="o", markersize=12,
+                markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.6,
+            )
+        tidy(axes)
+        axes.set_title(title, loc="left", fontsize=11, weight="bold", color=INK)
+        axes.set_title(note, loc="right", fontsize=8.5, color=FAINT)
+        axes.set_xlabel("epoch", color=INK, fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(x=0.12, y=0.2)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    return save(figure, path)
+
+
+def draw_attention(attention: Attention, path: Path) -> Path:
+    """A row a watched title, a column a target, a block of columns a model."""
+    from matplotlib.figure import Figure
+
+    steps, targets = len(attention.history), len(attention.targets)
+    blocks = len(attention.weights)
+    figure = Figure(figsize=(3.9 + 3.4 * blocks, 2.6 + 0.235 * steps), layout="constrained")
+    all_axes = np.atleast_1d(figure.subplots(1, blocks, sharey=True))
+    for axes, (name, weights) in zip(all_axes, attention.weights.items(), strict=True):
+        _draw_block(axes, name, weights.T)
+        axes.set_xticks(range(targets), [""] * targets)
+        for k, (title, genre) in enumerate(
+            zip(attention.targets, attention.target_genres, strict=True)
+        ):
+            axes.text(
+                k, -0.75, plain(f"{_short(title, 30)}\n{genre}"), rotation=38, ha="left",
+                va="bottom", fontsize=8, color=INK, linespacing=1.1,
+            )
+        axes.set_yticks(
+            range(steps),
+            [
+                plain(f"{_short(title, _LONGEST_TITLE)}  ·  {genre}")
+                for title, genre in zip(attention.history, attention.genres, strict=True)
+            ],
+            fontsize=8.5, color=INK,
+        )
+        axes.tick_params(length=0)
+    all_axes[0].set_ylabel("watched, oldest first", color=FAINT, fontsize=9)
+    return save(figure, path)
+
+
+def _draw_block(axes: Any, name: str, weights: np.ndarray) -> None:
+    """Weights of a softmax from white to blue; those without bounds around 0, both ways."""
+    if weights.min() < 0:
+        reach = float(np.abs(weights).max())
+        image = axes.imshow(weights, cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto")
+    else:
+        image = axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto")
+    axes.set_xticks(np.arange(weights.shape[1] + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(weights.shape[0] + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.2)
+    axes.tick_params(which="minor", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlabel(f"{name}", fontsize=11, weight="bold", color=INK)
+    bar = axes.figure.colorbar(image, ax=axes, location="bottom", shrink=0.75, aspect=28, pad=0.015)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, colors=INK)
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def _colors(count: int) -> list[str]:
+    return [COLORS[k % len(COLORS)] for k in range(count)]
