@@ -11,6 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 
+class NothingLeft(ValueError):
+    """A row has no candidate left; `row` is its number."""
+
+    def __init__(self, row: int):
+        super().__init__(f"row {row} has no candidate left")
+        self.row = row
+
+
 class CandidateLine:
     """Candidates 0..n-1 on a line, and the gaps that each user's items leave.
 
@@ -41,18 +49,13 @@ class CandidateLine:
         free_before = self._free_before(owner, place, np.arange(len(place)))
         self._gaps = owner * (self._total + 1) + free_before
 
-    def owns(self, users: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Whether (user, candidate) is an owned pair; arrays of one shape."""
-        keys = users * len(self.mass) + places
-        found = np.searchsorted(self._pairs, keys)
-        inside = found < len(self._pairs)
-        found[~inside] = 0
-        return inside & (self._pairs[found] == keys) if len(self._pairs) else inside
-
-    def free_mass(self, users: np.ndarray, excluded: np.ndarray | None = None) -> np.ndarray:
-        """Mass left for each row; 0 means that nothing can be drawn."""
-        free = self._free[users]
-        return free if excluded is None else free - self._excluded_mass(users, excluded)
+    def owned(self, user: int) -> np.ndarray:
+        """Candidates that one user has, ascending."""
+        if user >= self.num_users:
+            return np.zeros(0, np.int64)
+        bounds = np.array([user, user + 1]) * len(self.mass)
+        start, stop = np.searchsorted(self._pairs, bounds)
+        return self._pairs[start:stop] - bounds[0]
 
     def draw(
         self,
@@ -61,17 +64,21 @@ class CandidateLine:
         excluded: np.ndarray | None,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Candidates (N, count) for user codes (N,), free mass above 0 in every row.
+        """Candidates (N, count) for user codes (N,).
 
         `excluded` (N,) is one more candidate that the row must not get; -1 for none.
+
+        Raises:
+            NothingLeft: a row has no candidate left.
         """
-        free = self.free_mass(users, excluded)
+        free = self._free[users]
+        if excluded is not None:
+            width, cut = self._extra_gap(users, excluded)
+            free = free - width
+        if len(free) and free.min() <= 0:
+            raise NothingLeft(int(np.argmin(free)))
         point = rng.integers(0, free[:, None], size=(len(users), count))
         if excluded is not None:
-            width = self._excluded_mass(users, excluded)
-            place = np.maximum(excluded, 0)
-            pair = np.searchsorted(self._pairs, users * len(self.mass) + place)
-            cut = self._free_before(users, place, pair)
             point += width[:, None] * (point >= cut[:, None])
         keys = users[:, None] * (self._total + 1) + point
         gaps_passed = np.searchsorted(self._gaps, keys, side="right")
@@ -88,7 +95,11 @@ class CandidateLine:
         owned_before = self._owned_before[pair] - self._at_first_pair(users)
         return self._before[places] - owned_before
 
-    def _excluded_mass(self, users: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+    def _extra_gap(self, users: np.ndarray, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Width and position of the gap that `excluded` adds; 0 wide where there is one already."""
         place = np.maximum(excluded, 0)
-        counts = (excluded >= 0) & ~self.owns(users, place)
-        return np.where(counts, self.mass[place], 0)
+        keys = users * len(self.mass) + place
+        pair = np.searchsorted(self._pairs, keys)
+        is_owned = np.append(self._pairs, -1)[pair] == keys
+        width = np.where((excluded >= 0) & ~is_owned, self.mass[place], 0)
+        return width, self._free_before(users, place, pair)

@@ -23,6 +23,7 @@ from deeprec_tf.data.encoder_features import (
     CategoryList,
     Feature,
     Number,
+    Text,
     check_features,
     sources_of_vocabularies,
     vocabulary_name,
@@ -43,8 +44,8 @@ from deeprec_tf.features import FeatureColumn
 class FeatureEncoder:
     """Turns raw columns into model inputs, the same way in training and in serving.
 
-    Ids: 0 is padding, 1 out of vocabulary, then the values by falling frequency. Values that
-    were not seen at fit are never an error.
+    Ids: 0 is padding, 1 out of vocabulary, then the values by falling frequency. Values not
+    seen at fit are never an error.
 
     Args:
         features: what the columns are: `Category`, `CategoryList`, `Number`, `Text`.
@@ -101,13 +102,14 @@ class FeatureEncoder:
             for feature in self.features
             if isinstance(feature, Category) and feature.missing == "own"
         }
+        sources = sources_of_vocabularies(self.features)
         vocabularies = {}
-        for name, sources in sources_of_vocabularies(self.features).items():
+        for name, learned_from in sources.items():
             vocabularies[name] = Vocabulary.learn(
                 name,
-                [(source.name, source_keys(source, table)) for source in sources],
-                min_frequency=sources[0].min_frequency,
-                max_size=sources[0].max_size,
+                [(source.name, source_keys(source, table)) for source in learned_from],
+                min_frequency=learned_from[0].min_frequency,
+                max_size=learned_from[0].max_size,
                 owns_missing=name in owning,
             )
         numbers = {
@@ -115,8 +117,15 @@ class FeatureEncoder:
             for feature in self.features
             if isinstance(feature, Number)
         }
+        for feature in self.features:  # those that nothing is learned from are checked as well
+            if isinstance(feature, Text):
+                texts(feature, table)
+            elif isinstance(feature, Category | CategoryList):
+                vocabulary = vocabulary_name(feature)
+                if feature not in sources[vocabulary]:
+                    keys = source_keys(feature, table)
+                    vocabularies[vocabulary].key_table(feature.name, keys)
         self._vocabularies, self._numbers = vocabularies, numbers
-        self.transform(table)  # features that only borrow a vocabulary are checked here
         return self
 
     def transform(self, table: Table, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -192,11 +201,7 @@ class FeatureEncoder:
         return numbers[name]
 
     def decode(self, name: str, ids: Any, *, unknown: Any = None) -> np.ndarray:
-        """Raw values of ids, of any shape; see `Vocabulary.decode`.
-
-        Raises:
-            ValueError: the encoder is not fitted, the name is not known, or an id is too large.
-        """
+        """Raw values of a feature's ids, of any shape; see `Vocabulary.decode`."""
         return self.vocabulary(name).decode(ids, unknown=unknown)
 
     def inverse_transform(self, batch: Mapping[str, Any]) -> pd.DataFrame:
@@ -304,8 +309,8 @@ class FeatureEncoder:
 
         It takes a dict of raw tensors, named as the columns: int64 or string keys (B,), float32
         numbers (B,), lists (B, T) or texts to split (B,). `raw_inputs` makes them of a table.
-        It gives the bits of `transform`. String lookups neither compile under XLA nor export
-        to ONNX: put it before the model in a SavedModel, not inside.
+        It gives the bits of `transform`. Lookups neither compile under XLA nor export to ONNX:
+        put them before the model in a SavedModel, not inside.
 
         Args:
             names: features to take; all when left out.

@@ -138,7 +138,7 @@ class Number:
             )
         number = isinstance(self.fill, int | float) and not isinstance(self.fill, bool)
         if self.fill not in (None, "mean", "median") and not (
-            number and abs(float(self.fill)) < 3.0e38  # type: ignore[arg-type]
+            number and abs(float(self.fill)) < 3.0e38
         ):
             raise ValueError(
                 f"{owner}: fill must be 'mean', 'median' or a finite number, got {self.fill!r}."

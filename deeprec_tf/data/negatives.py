@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deeprec_tf.data.candidate_line import CandidateLine
+from deeprec_tf.data.candidate_line import CandidateLine, NothingLeft
 from deeprec_tf.data.tables import (
     Table,
     get_series,
@@ -162,10 +162,13 @@ class NegativeSampler:
                 f"NegativeSampler.sample_histories: histories must have shape ({len(keys)}, T), "
                 f"one row a user, got {histories.shape}."
             )
-        rows, steps = np.nonzero(histories)
+        codes = self._codes(keys)
+        order = np.argsort(codes, kind="stable")  # user by user: the searches stay in the cache
+        rows, steps = np.nonzero(histories[order])
+        rows = order[rows]
         excluded = self._index.get_indexer(histories[rows, steps])
         rng = seeded_generator(self.seed if seed is None else seed, _HISTORIES)
-        draws = self._draw(self._codes(keys)[rows], count, excluded, rng, keys, rows)
+        draws = self._draw(codes[rows], count, excluded, rng, keys, rows)
         negatives = np.zeros((*histories.shape, count), self.candidates.dtype)
         negatives[rows, steps] = self.candidates[draws]
         if count == 1:
@@ -210,22 +213,22 @@ class NegativeSampler:
         rows: np.ndarray | None = None,
     ) -> np.ndarray:
         """Places (N, count); `keys`, through `rows`, name the users in an error."""
-        empty = self._line.free_mass(codes, excluded) <= 0
-        if empty.any():
-            row = int(np.argmax(empty))
-            user = _plain(keys[row if rows is None else int(rows[row])])
-            raise ValueError(
-                f"NegativeSampler: user {user!r} has every one of the "
-                f"{np.count_nonzero(self._line.mass)} items that can be drawn with strategy "
-                f"{self.strategy!r}. Give more candidates or drop this user's rows."
-            )
         step = max(_DRAWS_AT_ONCE // count, 1)
-        parts = [slice(start, start + step) for start in range(0, len(codes), step)]
-        drawn = [
-            self._line.draw(codes[part], count, None if excluded is None else excluded[part], rng)
-            for part in parts
-        ]
-        return np.concatenate(drawn) if drawn else np.zeros((0, count), np.int64)
+        drawn = np.empty((len(codes), count), np.int64)
+        for start in range(0, len(codes), step):
+            part = slice(start, start + step)
+            extra = None if excluded is None else excluded[part]
+            try:
+                drawn[part] = self._line.draw(codes[part], count, extra, rng)
+            except NothingLeft as error:
+                row = start + error.row
+                user = _plain(keys[row if rows is None else int(rows[row])])
+                raise ValueError(
+                    f"NegativeSampler: user {user!r} has every one of the "
+                    f"{np.count_nonzero(self._line.mass)} items that can be drawn with strategy "
+                    f"{self.strategy!r}. Give more candidates or drop this user's rows."
+                ) from None
+        return drawn
 
     def _make_distinct(
         self,
@@ -250,9 +253,9 @@ class NegativeSampler:
         # smallest of exponential times with rates w are a draw without replacement (Efraimidis
         # and Spirakis 2006).
         rows = rows[_repeats(draws[rows]).any(axis=1)]
-        everything = np.arange(len(self.candidates))
         for row in rows:
-            mass = np.where(self._line.owns(codes[row], everything), 0, self._line.mass)
+            mass = self._line.mass.copy()
+            mass[self._line.owned(int(codes[row]))] = 0
             if excluded is not None and excluded[row] >= 0:
                 mass[excluded[row]] = 0
             free = np.flatnonzero(mass)

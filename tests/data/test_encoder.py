@@ -281,6 +281,12 @@ def test_a_failed_fit_leaves_the_encoder_as_it_was():
     with pytest.raises(ValueError, match="'y' has no number to learn from"):
         encoder.fit({"x": [5], "y": [None]})
     assert encoder.vocabulary("x").values.tolist() == [1]
+    borrower = FeatureEncoder([Category("x"), Category("z", vocabulary="x"), Text("t")])
+    with pytest.raises(TypeError, match="'z' holds text, but its vocabulary 'x'"):
+        borrower.fit({"x": [1], "z": ["a"], "t": ["b"]})
+    with pytest.raises(TypeError, match="'t' must hold text"):
+        borrower.fit({"x": [1], "z": [2], "t": [3]})
+    assert not borrower.fitted
     with pytest.raises(ValueError, match="standard deviation of only"):
         FeatureEncoder([Number("y", transform="standardize")]).fit({"y": [1e-9, 2e-9]})
 
