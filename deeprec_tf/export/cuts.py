@@ -85,8 +85,8 @@ def _cut(model: keras.Model, outputs: Mapping[str, Any], name: str) -> keras.Mod
     inputs = {
         tensor.name: tensor for tensor in keras.tree.flatten(model.inputs) if id(tensor) in needed
     }
-    if not isinstance(model, RecModel):
-        return keras.Model(inputs, dict(outputs), name=name)
-    columns = columns_of_inputs(model.feature_columns, inputs)
-    return RecModel(inputs, dict(outputs), feature_columns=columns, name=name)
-
+    with model.distribute_strategy.scope():  # the cut predicts where the model was trained
+        if not isinstance(model, RecModel):
+            return keras.Model(inputs, dict(outputs), name=name)
+        columns = columns_of_inputs(model.feature_columns, inputs)
+        return RecModel(inputs, dict(outputs), feature_columns=columns, name=name)
