@@ -290,8 +290,7 @@ class FeatureEncoder:
     def raw_inputs(self, table: Table) -> dict[str, np.ndarray]:
         """The table as `as_layer` takes it: texts, int64 keys, float32 numbers.
 
-        Missing texts become "", missing integers `MISSING_INTEGER`, missing numbers NaN; lists
-        are padded to the longest with what stands for no element.
+        Missing: "" for texts, -2^63 for integers, NaN for numbers; lists are padded with it.
 
         Raises:
             TypeError, ValueError: as for `transform`.
