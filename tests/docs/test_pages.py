@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import pytest
 
@@ -32,3 +33,10 @@ def test_there_is_python_to_run():
 def test_no_machine_of_ours_is_named(path):
     text = path.read_text(encoding="utf-8")
     assert "/work/" not in text and "/home/" not in text and "/root/" not in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text(encoding="utf-8"))
+    broken = [t for t in targets if not t.startswith("http") and not (ROOT / t).exists()]
+    assert not broken
