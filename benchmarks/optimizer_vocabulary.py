@@ -71,8 +71,8 @@ def summing(count, dim, options):
     return functions
 
 
-def training_step(rows, make_layer, make_optimizer, jit_compile, options):
-    """A function without arguments that trains one step and waits for it."""
+def training_steps(rows, make_layer, make_optimizer, options):
+    """By compiler, a function that trains one step and waits for it; both train one model."""
     ids = keras.Input((options.fields,), dtype="int32")
     vectors = keras.layers.Flatten()(make_layer(rows, options.dim)(ids))
     model = keras.Model(ids, keras.layers.Dense(1)(vectors))
@@ -80,7 +80,6 @@ def training_step(rows, make_layer, make_optimizer, jit_compile, options):
     optimizer.build(model.trainable_variables)
     batch = tf.constant(zipf_ids(rows, (options.batch, options.fields), options.exponent))
 
-    @tf.function(jit_compile=jit_compile)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(model(batch, training=True) - 1.0))
@@ -88,7 +87,14 @@ def training_step(rows, make_layer, make_optimizer, jit_compile, options):
         optimizer.apply(gradients, model.trainable_variables)
         return loss
 
-    return lambda: step().numpy()
+    compiled = {
+        compiler: tf.function(step, jit_compile=jit_compile)
+        for compiler, jit_compile in COMPILERS.items()
+    }
+    return {
+        compiler: lambda function=function: function().numpy()
+        for compiler, function in compiled.items()
+    }
 
 
 def print_table(title, columns, lines):
@@ -109,26 +115,26 @@ def with_ratio(time_of, base):
 
 def compare(options):
     """Time all steps, one vocabulary after the other, and print the table."""
-    ours = {
+    optimizers = {
         "SparseAdam": (TableEmbedding, SparseAdam),
         "SparseAdagrad": (TableEmbedding, SparseAdagrad),
         "SparseAdam(lazy=False)": (TableEmbedding, lambda: SparseAdam(lazy=False)),
         "Keras Adam": (keras.layers.Embedding, keras.optimizers.Adam),
         "Keras Adagrad": (keras.layers.Embedding, keras.optimizers.Adagrad),
     }
-    whole_table = [name for name in ours if not name.startswith("Sparse") or "lazy" in name]
+    whole_table = [name for name in optimizers if "Keras" in name or "lazy" in name]
     times = {}
     for rows in options.rows:
         keras.backend.clear_session(free_memory=True)
         functions = {
-            (name, compiler): training_step(rows, *ours[name], jit_compile, options)
-            for name in ours
+            (name, compiler): step
+            for name, makers in optimizers.items()
             if name not in whole_table or rows <= options.whole_table_up_to
-            for compiler, jit_compile in COMPILERS.items()
+            for compiler, step in training_steps(rows, *makers, options).items()
         }
         found = best_times(functions, repeats=options.repeats, seconds=options.seconds)
         times.update({(*key, rows): value for key, value in found.items()})
-        functions.clear()
+        del functions
     for compiler in COMPILERS:
         base = times["SparseAdam", compiler, options.rows[0]]
         print_table(
@@ -139,7 +145,7 @@ def compare(options):
                 name: [
                     with_ratio(times.get((name, compiler, rows)), base) for rows in options.rows
                 ]
-                for name in ours
+                for name in optimizers
             },
         )
 
@@ -159,7 +165,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5.0, help="at most, of one step's turns")
     parser.add_argument(
         "--whole-table-up-to", type=int, default=10**6,
-        help="leave optimizers that rewrite the table out above so many rows",
+        help="leave out the optimizers that rewrite the whole table above so many rows",
     )
     options = parser.parse_args()
     if options.threads:
