@@ -28,12 +28,19 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     With input whose order depends on seed and epoch alone the final weights are those of an
     uninterrupted run, bit for bit where the device computes deterministically. Such are arrays
-    in `RecModel.fit`, unshuffled data, and a `tf.data` set that is shuffled with
-    `reshuffle_each_iteration=False`. Not such are a `tf.data` set that reshuffles, arrays in
-    the `fit` of a plain `keras.Model` with `shuffle=True`, and `steps_per_epoch` shorter than the
-    data: there a resumed run is a good run, but another one. TensorFlow's own stateful random
-    ops (`tf.random.uniform`) are not kept either; layers draw through a
-    `keras.random.SeedGenerator`.
+    in `RecModel.fit`, unshuffled data, and a `tf.data` set shuffled with `seed=` and
+    `reshuffle_each_iteration=False` in a program that sets its global seed. Not such are a
+    `tf.data` set that reshuffles, arrays in the `fit` of a plain `keras.Model` with
+    `shuffle=True`, and `steps_per_epoch` shorter than the data: there a resumed run is a good
+    run, but another one. Negatives drawn anew every epoch go on when `redraw` depends on the
+    epoch alone. TensorFlow's own stateful random ops (`tf.random.uniform`) are not kept;
+    layers draw through a `keras.random.SeedGenerator`.
+
+    The model is compared by its variables' names, shapes and dtypes, not by numbers such as a
+    dropout rate: those, like the data, must be as before.
+
+    It may stand anywhere in `fit`'s list, but before callbacks that draw random numbers at the
+    beginning of an epoch.
 
     A state is written beside the last one and renamed when it is whole, so a kill at any moment
     leaves one to go on from. After a finished `fit` the states are deleted.
@@ -41,8 +48,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     Args:
         backup_dir: folder for this run alone, on a local disk.
         save_freq: "epoch", or also after every so many batches. Resuming within an epoch reads
-            the epoch's batches anew and skips those already trained on (the callbacks of these
-            batches run, the model doesn't).
+            the epoch's batches anew and skips those already trained on: their callbacks run,
+            with the metrics as they were saved.
         callbacks: those whose state counts, and which are in `fit`'s list too: `EarlyStopping`,
             `ReduceLROnPlateau`, `ModelCheckpoint`, or any with `get_state()` and
             `set_state(state)`. Without it they'd start again from nothing.
@@ -193,8 +200,7 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _restore_row_order(self, saved):
         seed = saved.description["shuffle_seed"]
         if seed is not None and hasattr(self.model, "shuffle_seed"):
-            # RecModel.fit has made its row order already, from a seed it may have drawn.
-            self.model.shuffle_seed = self.model._order.seed = seed
+            self.model.shuffle_seed = seed
 
     def _restore_callbacks(self, saved):
         states = saved.description["callbacks"]
@@ -213,25 +219,24 @@ class BackupAndRestore(keras.callbacks.Callback):
         """Has the resumed epoch's first batches read but not trained on."""
         model, train = self.model, self.model.train_function
         left = self._batches_saved = saved.description["batches"]
-        first = True
+        metrics_exist = False
 
         def skip(iterator):
-            nonlocal left, first
+            nonlocal left, metrics_exist
             try:
-                if first:
-                    # Metrics get their variables in the first step, so one is taken, and undone.
+                if metrics_exist:
+                    _drop(iterator, model.steps_per_execution)
+                else:
+                    # The first step makes the metrics' variables, so one is taken, and undone.
                     train(iterator)
                     self._restore_variables(saved, "model", "optimizer", "metrics")
-                    first = False
-                else:
-                    _drop(iterator, model.steps_per_execution)
-            except StopIteration:
-                left = 0
+                    metrics_exist = True
+            except BaseException:
+                model.train_function = train
                 raise
-            finally:
-                left -= model.steps_per_execution
-                if left <= 0 or first:
-                    model.train_function = train
+            left -= model.steps_per_execution
+            if left <= 0:
+                model.train_function = train
             return model.get_metrics_result()
 
         model.train_function = skip

@@ -1,6 +1,6 @@
-"""Trains a small model with dropout in a process of its own, and may kill itself on the way.
+"""Trains a DIEN with dropout and negatives in a process of its own, and may kill it on the way.
 
-python -m tests.training.killed_run FOLDER RESULT [--kill EPOCH BATCH] [--save-freq N]
+python -m tests.training.killed_run FOLDER RESULT [--kill EPOCH BATCH] [--seed N]
 """
 
 import argparse
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from deeprec_tf.training import BackupAndRestore
-from tests.training.runs import fit_small_model, small_model
+from tests.training.runs import fit_dien, state
 
 
 class Kill(keras.callbacks.Callback):
@@ -19,8 +19,7 @@ class Kill(keras.callbacks.Callback):
 
     def __init__(self, epoch, batch):
         super().__init__()
-        self.at = (epoch, batch)
-        self.epoch = None
+        self.at, self.epoch = (epoch, batch), None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -35,13 +34,10 @@ if __name__ == "__main__":
     parser.add_argument("folder")
     parser.add_argument("result")
     parser.add_argument("--kill", nargs=2, type=int)
-    parser.add_argument("--save-freq", type=int)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)
-    backup = BackupAndRestore(arguments.folder, save_freq=arguments.save_freq or "epoch")
-    callbacks = [backup]
+    callbacks = [BackupAndRestore(arguments.folder, save_freq=2)]
     if arguments.kill:
         callbacks.append(Kill(*arguments.kill))
-    model = fit_small_model(callbacks, small_model(run_eagerly=False))
-    np.savez(arguments.result, *[v.numpy() for v in model.variables])
+    np.savez(arguments.result, *state(fit_dien(callbacks)))

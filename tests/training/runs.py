@@ -4,6 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deeprec_tf import SparseFeat, VarLenSparseFeat
+from deeprec_tf.models import DIEN, DIN
+
 ROWS, BATCH = 40, 8
 BATCHES = ROWS // BATCH
 
@@ -63,3 +66,45 @@ def fit_small_model(callbacks=(), model=None, epochs=4, x=None, **arguments):
 def state(model):
     """Everything that a resumed run must end with."""
     return [v.numpy() for v in model.variables + model.optimizer.variables]
+
+
+def _history(name):
+    column = SparseFeat(name, 20, embedding_dim=4, embedding_name="item_id")
+    return VarLenSparseFeat(column, maxlen=3)
+
+
+def _columns(*histories):
+    return [SparseFeat("item_id", 20, embedding_dim=4), *map(_history, histories)]
+
+
+def _behaviors():
+    hist, y = data()
+    return {"item_id": np.random.default_rng(8).integers(1, 20, ROWS), "hist_item_id": hist}, y
+
+
+def fit_din(callbacks, shuffle_seed=None, epochs=4):
+    model = DIN(
+        _columns("hist_item_id"), ["item_id"], attention_units=(4,), hidden_units=(4,), dropout=0.3
+    )
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    model.shuffle_seed = shuffle_seed
+    x, y = _behaviors()
+    model.fit(x, y, batch_size=BATCH, epochs=epochs, callbacks=list(callbacks), verbose=0)
+    return model
+
+
+def fit_dien(callbacks, epochs=3):
+    """As a user runs it: a graph, dropout, row-sparse Adam, negatives drawn every epoch."""
+    columns = _columns("hist_item_id", "neg_hist_item_id")
+    model = DIEN(columns, ["item_id"], attention_units=(4,), hidden_units=(4,), dropout=0.3)
+    x, y = _behaviors()
+
+    def draw_negatives(epoch):
+        drawn = np.random.default_rng((9, epoch)).integers(1, 20, (ROWS, 3))
+        return {"neg_hist_item_id": drawn * (x["hist_item_id"] > 0)}
+
+    model.fit(
+        {**x, **draw_negatives(0)}, y, batch_size=BATCH, epochs=epochs, redraw=draw_negatives,
+        callbacks=list(callbacks), verbose=0,
+    )  # fmt: skip
+    return model
