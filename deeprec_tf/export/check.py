@@ -48,6 +48,9 @@ def check_export(
 
     Example:
         >>> import tempfile
+        >>> from deeprec_tf import SparseFeat
+        >>> from deeprec_tf.export import export_saved_model
+        >>> from deeprec_tf.models import DeepFM
         >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
         >>> path = export_saved_model(model, tempfile.mkdtemp())
         >>> check_export(model, path, {"user": [1, 2], "item": [3, 4]}) < 1e-6

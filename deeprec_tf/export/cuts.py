@@ -33,6 +33,8 @@ def inference_model(model: keras.Model) -> keras.Model:
         ValueError: the model has neither a prediction layer nor a dict of outputs.
 
     Example:
+        >>> from deeprec_tf import SparseFeat
+        >>> from deeprec_tf.models import DeepFM
         >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
         >>> list(inference_model(model).output)
         ['probability']

@@ -58,6 +58,8 @@ def export_onnx(
 
     Example:
         >>> import tempfile
+        >>> from deeprec_tf import SparseFeat
+        >>> from deeprec_tf.models import DeepFM
         >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
         >>> export_onnx(model, tempfile.mkdtemp() + "/deepfm.onnx").name
         'deepfm.onnx'

@@ -52,6 +52,8 @@ def export_saved_model(
 
     Example:
         >>> import tempfile
+        >>> from deeprec_tf import SparseFeat
+        >>> from deeprec_tf.models import DeepFM
         >>> model = DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)])
         >>> export_saved_model(model, tempfile.mkdtemp()).name
         '1'
