@@ -22,7 +22,7 @@ from deeprec_tf.features import (
 from deeprec_tf.layers.core.hash_ids import HashIds
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
-from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.core.table_embedding import TableEmbedding, require_eager
 
 HISTORY_PREFIX = "hist_"
 NEGATIVE_PREFIX = "neg_"
@@ -37,6 +37,7 @@ def build_input_layers(feature_columns: Iterable[FeatureColumn]) -> dict[str, An
         >>> build_input_layers([SparseFeat("user", 3)])["user"].shape
         (None,)
     """
+    require_eager()
     return {
         spec.name: keras.Input(shape=spec.shape, dtype=spec.dtype, name=spec.name)
         for spec in input_specs(feature_columns).values()

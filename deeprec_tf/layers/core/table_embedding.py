@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+
+
+def require_eager():
+    """Keras 3 needs eager execution; switches it on again where a script has switched it off.
+
+    DeepCTR's examples call `tf.compat.v1.disable_eager_execution()`. To be called before the
+    first Input layer: then it is too late.
+
+    Raises:
+        RuntimeError: it is too late to switch it on.
+    """
+    if tf.executing_eagerly() or tf.inside_function():
+        return
+    try:
+        tf.compat.v1.enable_eager_execution()
+    except ValueError as error:
+        raise RuntimeError(
+            "deeprec_tf: eager execution is off and graph operations were made already. Remove "
+            "tf.compat.v1.disable_eager_execution() from the script: Keras 3 trains compiled "
+            "graphs without it."
+        ) from error
+    warnings.warn(
+        "deeprec_tf: eager execution was off (tf.compat.v1.disable_eager_execution()) and was "
+        "switched on again: Keras 3 needs it and trains compiled graphs without that call.",
+        stacklevel=3,
+    )
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
