@@ -19,7 +19,7 @@ def require_eager():
     Raises:
         RuntimeError: it is too late to switch it on.
     """
-    if tf.executing_eagerly() or tf.inside_function():
+    if tf.executing_eagerly():  # any closer look would make a graph, and make it too late
         return
     try:
         tf.compat.v1.enable_eager_execution()
