@@ -89,6 +89,12 @@ class RecModel(keras.Model):
         model._columns_config = list(columns)
         return model
 
+    def get_compile_config(self):
+        """Optimizer, loss and metrics; the optimizer's state is saved even before a first step."""
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().get_compile_config()
+
     def compile_from_config(self, config):
         """Restores optimizer, loss and metrics; Keras leaves them out for an own `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
