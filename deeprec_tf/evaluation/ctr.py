@@ -82,7 +82,7 @@ def _predict(model, batches, group_column, verbose):
     read = _input_names(model)
     rows: dict[str, Any] = {"tasks": {}, "group": []}
     for x, y, weight in batches:
-        outputs = _by_task(model, model.predict_on_batch(_only(x, read)), y)
+        outputs = _by_task(model, _outputs(model, _only(x, read)), y)
         for task, (label, probability) in outputs.items():
             lists = rows["tasks"].setdefault(task, ([], [], []))
             lists[0].append(_column(label))
@@ -98,6 +98,15 @@ def _predict(model, batches, group_column, verbose):
     if not rows["tasks"]:
         raise ValueError(f"{_OWNER}: the data have no rows.")
     return rows
+
+
+def _outputs(model, x):
+    strategy = getattr(model, "distribute_strategy", None)
+    if strategy is None or strategy.num_replicas_in_sync == 1:
+        return model.predict_on_batch(x)
+    # Keras's predict_on_batch gives each replica the whole batch, and so each row several times.
+    x = keras.tree.map_structure(np.asarray, x)
+    return model.predict(x, batch_size=len(keras.tree.flatten(x)[0]), verbose=0)
 
 
 def _scores(rows, group):

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pandas as pd
@@ -119,6 +124,14 @@ class TestEvaluateCTR:
         expected = evaluate_ctr(two_task_model, X, y)
         assert evaluate_ctr(two_task_model, X, pd.DataFrame(y)) == expected
         assert evaluate_ctr(two_task_model, dataset(X, y)) == pytest.approx(expected)
+
+    def test_two_replicas_count_each_row_once(self):
+        process = subprocess.run(
+            [sys.executable, "-m", "tests.evaluation.mirrored_run"],
+            cwd=Path(__file__).parents[2], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert process.returncode == 0, process.stderr
 
     def test_progress_bar(self, model, capsys):
         evaluate_ctr(model, X, Y, batch_size=5, verbose=1)
