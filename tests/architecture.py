@@ -15,8 +15,9 @@ CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "i
         "losses", "metrics", "optimizers", "engine", "string_keys"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
-# For each module: which of our modules (dotted: only what is below) and which third parties it may import anywhere, and
-# which third parties it may import inside functions only. The standard library is always free.
+# For each module: which of our modules (dotted: only what is below) and which third parties it
+# may import anywhere, and which third parties inside functions only. The standard library is
+# always free.
 RULES = {
     "features": (set(), set(), set()),
     "registry": (set(), set(), set()),
@@ -52,7 +53,8 @@ RULES = {
     ),
     "__main__": ({"cli"}, set(), set()),
     "cli": (
-        ABOVE_MODELS | {"models", "cli", "__version__"}, NUMERIC | {"tensorflow", "pandas"}, {"matplotlib"},
+        ABOVE_MODELS | {"models", "cli", "__version__"}, NUMERIC | {"tensorflow", "pandas"},
+        {"matplotlib"},
     ),
     "__init__": (CORE | {"models"}, set(), set()),
 }

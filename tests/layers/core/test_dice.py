@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeprec_tf.layers import Dice
+from tests.layers.contract import check_half_precision, check_layer, randomize
+from tests.reference import core
+
+X = np.random.default_rng(0).normal(2, 3, size=(6, 4)).astype("float32")
+STEPS = np.random.default_rng(1).normal(1, 2, size=(3, 4, 2)).astype("float32")
+MASK = np.array([[True, True, False, False], [False] * 4, [True] * 4])
+
+
+@pytest.fixture
+def layer():
+    layer = Dice()
+    layer.build((None, 4))
+    randomize(layer)
+    return layer
+
+
+def test_contract(layer):
+    check_layer(layer, X)
+    check_half_precision(layer, X)
+
+
+def test_inference_reads_the_moving_averages(layer):
+    alpha, mean, variance = (weight.numpy().astype("float64") for weight in layer.weights)
+    np.testing.assert_allclose(layer(X), core.dice(X, alpha, mean, variance), atol=1e-5)
+
+
+def test_training_reads_the_batch_and_moves_the_averages(layer):
+    alpha, mean, variance = (weight.numpy().astype("float64") for weight in layer.weights)
+    batch_mean, batch_variance = core.moments(X.astype("float64"), [True] * len(X))
+    got = layer(X, training=True)
+    np.testing.assert_allclose(got, core.dice(X, alpha, batch_mean, batch_variance), atol=1e-5)
+    np.testing.assert_allclose(layer.moving_mean, 0.99 * mean + 0.01 * batch_mean, atol=1e-5)
+    np.testing.assert_allclose(
+        layer.moving_variance, 0.99 * variance + 0.01 * batch_variance, atol=1e-5
+    )
+
+
+def test_statistics_skip_padding():
+    layer = Dice(momentum=0.0)
+    layer.build((None, None, 2))
+    randomize(layer)
+    alpha = layer.alpha.numpy().astype("float64")
+    flat, real = STEPS.reshape(-1, 2).astype("float64"), MASK.reshape(-1)
+    mean, variance = core.moments(flat, real)
+    got = layer(STEPS, mask=MASK, training=True).numpy().reshape(-1, 2)
+    np.testing.assert_allclose(
+        got[real], core.dice(flat, alpha, mean, variance)[real], atol=1e-5
+    )
+    np.testing.assert_allclose(layer.moving_mean, mean, atol=1e-6)
+    noisy = np.where(MASK[..., None], STEPS, 1e3).astype("float32")
+    again = layer(noisy, mask=MASK, training=True).numpy().reshape(-1, 2)
+    np.testing.assert_allclose(again[real], got[real], atol=1e-5)
+
+
+def test_a_batch_of_padding_moves_nothing():
+    layer = Dice(momentum=0.5)
+    layer.build((None, None, 2))
+    randomize(layer)
+    before = [weight.numpy() for weight in layer.weights]
+    got = layer(STEPS, mask=np.zeros_like(MASK), training=True)
+    assert np.isfinite(got).all()
+    for weight, old in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_gradient_flows_through_the_statistics():
+    """d/dx of Σ f(x) in training, by finite differences of the twin."""
+    layer = Dice()
+    layer.build((None, 4))
+    layer.alpha.assign([0.2, -0.1, 0.5, 0.0])
+    alpha, x = layer.alpha.numpy().astype("float64"), X.astype("float64")
+    weights = np.random.default_rng(2).normal(size=X.shape)
+
+    def value(at):
+        return np.sum(weights * core.dice(at, alpha, *core.moments(at, [True] * len(at))))
+
+    variable = tf.Variable(X)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(variable, training=True) * weights.astype("float32"))
+    got = tape.gradient(loss, variable).numpy()
+    for at in [(0, 0), (3, 1), (5, 3)]:
+        step = np.zeros_like(x)
+        step[at] = 1e-5
+        wanted = (value(x + step) - value(x - step)) / 2e-5
+        assert got[at] == pytest.approx(wanted, abs=1e-3)
+
+
+def test_alpha_one_is_the_identity():
+    layer = Dice()
+    layer.build((None, 4))
+    layer.alpha.assign(np.ones(4))
+    np.testing.assert_allclose(layer(X, training=True), X, rtol=1e-6)
