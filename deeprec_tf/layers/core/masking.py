@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+_LOWEST = -3e38  # finite, so that a row without a real entry stays finite
+
 
 def masked_softmax(scores, mask, axis=-1):
     """Softmax over the real entries; padding gets 0 and an empty row gives zeros, never NaN.
@@ -17,11 +19,12 @@ def masked_softmax(scores, mask, axis=-1):
     Returns:
         float32 tensor of the shape of `scores`.
     """
-    mask = ops.cast(mask, "float32")
-    scores = ops.cast(scores, "float32")
-    # A finite fill keeps rows without a real entry finite; the product then clears them.
-    weights = ops.softmax(scores * mask - 1e9 * (1.0 - mask), axis=axis)
-    return weights * mask
+    scores = ops.where(mask, ops.cast(scores, "float32"), _LOWEST)
+    highest = ops.stop_gradient(ops.max(scores, axis=axis, keepdims=True))
+    # Written out: Keras's softmax warns of sequences of one step, which are fine here.
+    weights = ops.exp(scores - highest) * ops.cast(mask, "float32")
+    total = ops.sum(weights, axis=axis, keepdims=True)
+    return weights / ops.where(total > 0, total, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
