@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -97,3 +97,42 @@ def array_dataset(
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def map_named(function: Callable[[Any], Any], values: Any) -> Any:
+    """Applies a function to an array, or to each array of a dict by task name."""
+    if isinstance(values, Mapping):
+        return {name: function(value) for name, value in values.items()}
+    return function(values)
+
+
+def split_off(owner: str, x: Any, y: Any, sample_weight: Any, share: float) -> tuple:
+    """The last rows become validation data, as Keras does it.
+
+    Returns:
+        x, y, sample_weight of the first rows, and the tuple of the last ones.
+
+    Raises:
+        ValueError: the share is out of range or leaves a part empty.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"{owner}.fit: validation_split must lie in (0, 1), got {share}.")
+    names = list(x.keys())
+    rows = len(x[names[0]])
+    cut = int(np.floor(rows * (1.0 - share)))
+    if cut < 1 or cut >= rows:
+        raise ValueError(
+            f"{owner}.fit: validation_split={share} of {rows} rows leaves one part empty. Give "
+            "more rows or another share."
+        )
+
+    def part(values, rows_of):
+        if values is None:
+            return None
+        return map_named(lambda v: np.asarray(v)[rows_of], values)
+
+    head, tail = slice(None, cut), slice(cut, None)
+    inputs = {name: x[name] for name in names}
+    validation = (part(inputs, tail), part(y, tail), part(sample_weight, tail))
+    validation = validation[:2] if sample_weight is None else validation
+    return part(inputs, head), part(y, head), part(sample_weight, head), validation

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import EpochOrder, array_dataset
+from deeprec_tf.array_dataset import EpochOrder, array_dataset, map_named, split_off
 from deeprec_tf.batches import check_batch
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of
@@ -161,7 +160,7 @@ class RecModel(keras.Model):
         if sample_weight is not None:
             if y is None:
                 raise ValueError(f"{self.name}.{where}: sample_weight was given without y.")
-            arrays += (_map_named(lambda w: np.asarray(w, "float32"), sample_weight),)
+            arrays += (map_named(lambda w: np.asarray(w, "float32"), sample_weight),)
         return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
 
     def _redrawn(self, x: Any, redraw: Any) -> dict:
@@ -186,7 +185,7 @@ class RecModel(keras.Model):
                 )
             return array.astype("float32").reshape(len(array), -1)
 
-        return _map_named(lift, y)
+        return map_named(lift, y)
 
     def _prepare_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Hashes strings and lifts labels in batches that come from the user's own dataset."""
@@ -256,7 +255,7 @@ class RecModel(keras.Model):
             TypeError, ValueError: from `check_batch`, naming the input, the row and the mend.
         """
         if validation_split and validation_data is None and self._is_arrays(x):
-            x, y, sample_weight, validation_data = _split_off(
+            x, y, sample_weight, validation_data = split_off(
                 self.name, x, y, sample_weight, validation_split
             )
         if self.shuffle_seed is None:
@@ -372,34 +371,3 @@ def _as_list(callbacks: Any) -> list:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-
-
-def _map_named(function, values):
-    if isinstance(values, Mapping):
-        return {name: function(value) for name, value in values.items()}
-    return function(values)
-
-
-def _split_off(owner, x, y, sample_weight, share):
-    """The last rows become validation data, as Keras does it."""
-    if not 0 < share < 1:
-        raise ValueError(f"{owner}.fit: validation_split must lie in (0, 1), got {share}.")
-    names = list(x.keys())
-    rows = len(x[names[0]])
-    cut = int(np.floor(rows * (1.0 - share)))
-    if cut < 1 or cut >= rows:
-        raise ValueError(
-            f"{owner}.fit: validation_split={share} of {rows} rows leaves one part empty. Give "
-            "more rows or another share."
-        )
-
-    def part(values, rows_of):
-        if values is None:
-            return None
-        return _map_named(lambda v: np.asarray(v)[rows_of], values)
-
-    head, tail = slice(None, cut), slice(cut, None)
-    inputs = {name: x[name] for name in names}
-    validation = (part(inputs, tail), part(y, tail), part(sample_weight, tail))
-    validation = validation[:2] if sample_weight is None else validation
-    return part(inputs, head), part(y, head), part(sample_weight, head), validation
