@@ -55,7 +55,10 @@ def array_dataset(
     rows = int(tf.nest.flatten(tensors)[0].shape[0])
     batches = rows // batch_size if drop_remainder else -(-rows // batch_size)
 
+    # No Python control flow to convert: AutoGraph would only warn that it can't read a lambda.
+    @tf.autograph.experimental.do_not_convert
     def slices(permutation: tf.Tensor | None) -> tf.data.Dataset:
+        @tf.autograph.experimental.do_not_convert
         def rows_of(batch: tf.Tensor) -> tf.Tensor:
             start = batch * batch_size
             stop = tf.minimum(start + batch_size, rows)
@@ -70,9 +73,10 @@ def array_dataset(
         x, *rest = tensors
         return tf.nest.map_structure(lambda t: tf.gather(t, index), ({**x, **fresh}, *rest))
 
+    @tf.autograph.experimental.do_not_convert
     def batches_of(permutation: tf.Tensor | None, fresh: dict[str, tf.Tensor]) -> tf.data.Dataset:
         return slices(permutation).map(
-            lambda index: gather(index, fresh),
+            tf.autograph.experimental.do_not_convert(lambda index: gather(index, fresh)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
