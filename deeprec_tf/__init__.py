@@ -1,8 +1,8 @@
 """Deep recommender models on Keras 3: columns in, a compiled `keras.Model` out."""
 
 from deeprec_tf import models
-from deeprec_tf.data import encoder_layers as _encoder_layers  # noqa: F401  registers its layers
 from deeprec_tf.batches import check_batch
+from deeprec_tf.data import encoder_layers as _encoder_layers  # noqa: F401  registers its layers
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import (
     DenseFeat,
