@@ -185,8 +185,9 @@ def field_lookup(
         Float tensor (B, F, D).
 
     Raises:
-        ValueError: no categorical column, or widths differ.
+        ValueError: no categorical column, widths differ, or a column stays a sequence.
     """
+    _refuse_sequences("field_lookup", feature_columns)
     sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
     widths = {c.name: c.embedding_dim for c in sparse}
     if len(set(widths.values())) != 1:
@@ -198,6 +199,17 @@ def field_lookup(
     return keras.ops.stack(vectors, axis=1)
 
 
+def _refuse_sequences(owner: str, feature_columns: Sequence[FeatureColumn]) -> None:
+    for column in feature_columns:
+        pooled = isinstance(column, VarLenSparseFeat) and column.combiner != "none"
+        if isinstance(column, VarLenSparseFeat | VarLenDenseFeat) and not pooled:
+            what = "combiner 'none'" if isinstance(column, VarLenSparseFeat) else "no combiner"
+            raise ValueError(
+                f"{owner}: {column.name!r} has {what} and stays a sequence, but one value a row "
+                "is wanted. Set combiner to 'mean', 'sum' or 'max', or drop the column."
+            )
+
+
 def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> Any:
     """The linear part: Σ of one weight an id (start 0) and a weighted sum of the dense values.
 
@@ -205,7 +217,11 @@ def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> A
 
     Returns:
         Float tensor (B, 1).
+
+    Raises:
+        ValueError: no column, or one that stays a sequence.
     """
+    _refuse_sequences("linear_logit", feature_columns)
     tables = build_embedding_layers(feature_columns, prefix="linear_", width=1)
     sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
     dense = [c for c in feature_columns if isinstance(c, DenseFeat)]
