@@ -34,7 +34,6 @@ def run_demo(settings: DemoSettings) -> None:
             written; all of them before anything takes time.
     """
     _check_extra()
-    _check_folder(settings.out)
     console = Console(_STEPS)
     print("Loading TensorFlow ...", flush=True)
     import_quietly("deeprec_tf.models")
@@ -43,6 +42,7 @@ def run_demo(settings: DemoSettings) -> None:
     from deeprec_tf.data import load_movielens
 
     cards = find_cards(settings.models)
+    _check_folder(settings.out)
     movielens = load_movielens()
     data = _prepare(console, movielens, settings)
     console.step(f"Train {' and '.join(card.name for card in cards)}, and popularity beside them")
@@ -166,7 +166,7 @@ def _report(console: Console, results: DemoResults, movielens: MovieLens) -> Non
     if attention is not None:
         shown = (attention, draw_attention(attention, out / "attention.png"))
     figures = [
-        (one.name, draw_model(one.model, out / f"model_{one.name.lower()}.png", one.name))
+        (one.name, draw_model(one.model, out / f"model_{one.name.lower()}.png"))
         for one in results.trained
     ]
     page = write_page(

@@ -14,14 +14,14 @@ from deeprec_tf.cli.figure_style import COLORS, FAINT, INK, plain, save, tidy
 
 _LONGEST_TITLE = 42
 _CURVES = (
-    ("val_auc", "validation AUC", "higher is better"),
-    ("val_gauc", "validation GAUC", "higher is better"),
+    ("loss", "training loss", "auxiliary loss counted"),
     ("val_log_loss", "validation log loss", "lower is better"),
+    ("val_auc", "validation AUC", "higher is better"),
 )
 
 
 def draw_curves(trained: Sequence[TrainedModel], path: Path) -> Path:
-    """Validation metrics of every epoch; a ring marks the epoch whose weights were kept."""
+    """Loss and validation metrics by epoch; a ring marks the epoch whose weights were kept."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -41,7 +41,7 @@ def draw_curves(trained: Sequence[TrainedModel], path: Path) -> Path:
         axes.set_xlabel("epoch", color=INK, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.12, y=0.2)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
     return save(figure, path)
 
 
@@ -60,7 +60,7 @@ def draw_attention(attention: Attention, path: Path) -> Path:
             zip(attention.targets, attention.target_genres, strict=True)
         ):
             axes.text(
-                k, -0.75, plain(f"{_short(title, 30)}\n{genre}"), rotation=38, ha="left",
+                k, -0.75, plain(f"{_short(title, 36)}\n{genre}"), rotation=38, ha="left",
                 va="bottom", fontsize=8, color=INK, linespacing=1.1,
             )
         axes.set_yticks(
@@ -89,7 +89,7 @@ def _draw_block(axes: Any, name: str, weights: np.ndarray) -> None:
     axes.tick_params(which="minor", length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_xlabel(f"{name}", fontsize=11, weight="bold", color=INK)
+    axes.set_xlabel(name, fontsize=11, weight="bold", color=INK)
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", shrink=0.75, aspect=28, pad=0.015)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, colors=INK)

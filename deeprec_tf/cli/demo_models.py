@@ -103,7 +103,8 @@ def train(card: ModelCard, data: DemoData, settings: DemoSettings) -> TrainedMod
     """Builds and trains a model; stops when the exact validation AUC no longer rises."""
     keras.utils.set_random_seed(settings.seed)
     optimizer = keras.optimizers.Adam(settings.learning_rate)
-    model = card(data.columns(settings), list(BEHAVIORS), optimizer=optimizer)
+    # No metrics: `CTREvaluation` measures what is wanted, exactly.
+    model = card(data.columns(settings), list(BEHAVIORS), optimizer=optimizer, metrics=())
     training, validation = data.parts["train"], data.parts["validation"]
     callbacks = [
         CTREvaluation(

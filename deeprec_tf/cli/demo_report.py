@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from deeprec_tf.cli.demo_metrics import (
     TABLE_HEADER,
     DemoResults,
@@ -15,7 +17,10 @@ from deeprec_tf.cli.demo_metrics import (
     versions,
 )
 from deeprec_tf.cli.demo_recommend import Attention, Recommendation
+from deeprec_tf.cli.figure_style import DPI
 from deeprec_tf.data import MovieLens
+
+CSS_PIXELS_PER_INCH = 96
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -105,10 +110,11 @@ def write_page(
 
 def _lead(results: DemoResults) -> str:
     size = sizes(results.data)
+    train, validation, test = (f"{share:.0%}" for share in results.settings.fractions)
     return (
         f"{size['ratings']:,} ratings of {size['movies']:,} movies by {size['users']:,} users, "
-        "split by time: the models learn from the oldest 80 %, the next 10 % say when to stop, "
-        "and the newest 10 % were looked at once, for the table below."
+        f"split by time: the models learn from the oldest {train}, the next {validation} say when "
+        f"to stop, and the newest {test} were looked at once, for the table below."
     )
 
 
@@ -136,7 +142,10 @@ def _training(results: DemoResults, curves: Path) -> str:
         f"{one.best_epoch} kept</li>"
         for one in results.trained
     )
-    return f"{_image(curves, 'Validation metrics by epoch')}<ul>{items}</ul>"
+    return (
+        f"{_image(curves, 'Loss and validation metrics by epoch')}<ul>{items}</ul>"
+        "<p class=note>A ring marks the epoch with the best validation AUC.</p>"
+    )
 
 
 def _recommendations(results: DemoResults) -> str:
@@ -163,11 +172,16 @@ def _user(one: Recommendation) -> str:
 
 def _attention(attention: Attention, picture: Path) -> str:
     models = " and ".join(attention.weights)
+    notes = []
+    for name, weights in attention.weights.items():
+        if np.allclose(weights.sum(axis=1), 1.0, atol=1e-3):
+            notes.append(f"{name}'s weights add up to 1 down a column.")
+        else:
+            notes.append(f"{name}'s weights have no bounds: their sum is the interest's strength.")
     return (
         f"<p>What {escape(models)} looks at in the history of user {attention.user}, for the best "
-        "unwatched movie of each of the user's main genres. DIEN's weights add up to 1 down a "
-        "column; DIN's do not, as in the paper: their sum is how strong the interest is.</p>"
-        + _image(picture, f"Attention of {models} over a history")
+        "unrated movie of each of the genres that the user watches most. "
+        f"{escape(' '.join(notes))}</p>" + _image(picture, f"Attention of {models} over a history")
     )
 
 
@@ -203,5 +217,10 @@ def _cells(tag: str, cells: Iterable[str]) -> str:
 
 
 def _image(path: Path, description: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img alt="{escape(description)}" src="data:image/png;base64,{data}">'
+    """The picture itself, no wider than it was drawn."""
+    data = path.read_bytes()
+    width = int.from_bytes(data[16:20], "big")  # of a PNG, in pixels
+    return (
+        f'<img alt="{escape(description)}" width="{round(width * CSS_PIXELS_PER_INCH / DPI)}" '
+        f'src="data:image/png;base64,{base64.b64encode(data).decode("ascii")}">'
+    )

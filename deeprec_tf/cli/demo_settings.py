@@ -33,7 +33,7 @@ class DemoSettings:
     seed: int = 0
     out: Path = Path("deeprec_tf_report")
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    maxlen: int = 30
+    maxlen: int = 20
     movie_dim: int = 16
     field_dim: int = 8
     batch_size: int = 512

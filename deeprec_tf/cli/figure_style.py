@@ -8,7 +8,7 @@ from typing import Any
 INK = "#22303c"
 FAINT = "#8a949d"
 COLORS = ("#2f6fb2", "#d9772b", "#3b9a57", "#8a5fb0", "#b3413f", "#6b7780")
-_DPI = 130
+DPI = 130
 
 
 def plain(text: str) -> str:
@@ -29,5 +29,5 @@ def tidy(axes: Any) -> None:
 
 def save(figure: Any, path: Path) -> Path:
     """Writes a figure as PNG."""
-    figure.savefig(path, dpi=_DPI, facecolor="white", bbox_inches="tight", pad_inches=0.15)
+    figure.savefig(path, dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.15)
     return path

@@ -36,7 +36,7 @@ _GAP = 0.3
 _LAYER_GAP = 0.42
 
 
-def draw_model(model: keras.Model, path: Path, title: str) -> Path:
+def draw_model(model: keras.Model, path: Path) -> Path:
     """Writes the figure as PNG."""
     from matplotlib.figure import Figure
 
@@ -52,18 +52,17 @@ def draw_model(model: keras.Model, path: Path, title: str) -> Path:
     bottom = tops[-1] + heights[-1]
     centers = [top + height / 2 for top, height in zip(tops, heights, strict=True)]
 
-    figure = Figure(figsize=(right - left, bottom + 0.9))
+    figure = Figure(figsize=(right - left, bottom + 0.75))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(left, right), ylim=(bottom + 0.15, -0.75))
+    axes.set(xlim=(left, right), ylim=(bottom + 0.15, -0.6))
     axes.axis("off")
-    axes.text(left + 0.2, -0.5, plain(title), fontsize=13, weight="bold", color=INK, va="center")
     for way in layout.arrows:
         _draw_arrow(axes, way, tops, heights, centers)
     for layer in layout.layers:
         for place in layer:
             if place.box is not None:
                 _draw_box(axes, place, centers[place.layer])
-    _draw_legend(axes, boxes, right)
+    _draw_legend(axes, boxes)
     return save(figure, path)
 
 
@@ -121,7 +120,7 @@ def _draw_arrow(
             codes.append(Curve.LINETO)
     axes.add_patch(
         FancyArrowPatch(
-            path=Curve(points, codes), arrowstyle="-|>", mutation_scale=9, fill=False,
+            path=Curve(points, codes), arrowstyle="-|>", mutation_scale=9,
             linewidth=0.8 if mask else 1.1, linestyle=(0, (3, 3)) if mask else "solid",
             color="#b4bac0" if mask else "#6b7780", zorder=1 if mask else 2,
         )
@@ -138,7 +137,7 @@ def _port(place: Place, towards: float) -> float:
     return place.x + max(-reach, min(reach, 0.35 * (towards - place.x)))
 
 
-def _draw_legend(axes: Any, boxes: list[Box], right: float) -> None:
+def _draw_legend(axes: Any, boxes: list[Box]) -> None:
     from matplotlib.patches import Patch
 
     kinds = [kind for kind in _WORDS if any(box.kind == kind for box in boxes)]
@@ -146,6 +145,6 @@ def _draw_legend(axes: Any, boxes: list[Box], right: float) -> None:
         Patch(facecolor=_FILL[kind], edgecolor="#5b6770", label=_WORDS[kind]) for kind in kinds
     ]
     axes.legend(
-        handles=handles, loc="lower left", fontsize=8, frameon=False, handlelength=1.2,
-        labelcolor=INK, bbox_to_anchor=(0.005, 0.005),
+        handles=handles, loc="upper center", ncols=len(handles), fontsize=8, frameon=False,
+        handlelength=1.2, labelcolor=INK,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ def import_quietly(module: str) -> ModuleType:
 
     A value of `TF_CPP_MIN_LOG_LEVEL` that the user set is left as it is; 0 shows everything.
     """
-    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if level == "0":
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return import_module(module)
-    # Until TensorFlow has read the level, it logs past it, from C++.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # TensorFlow logs past the level, from C++, until its first op has started everything.
     with _stderr_closed():
-        return import_module(module)
+        loaded = import_module(module)
+        import_module("keras").ops.zeros(1)
+        return loaded
 
 
 @contextmanager
