@@ -110,6 +110,16 @@ def map_named(function: Callable[[Any], Any], values: Any) -> Any:
     return function(values)
 
 
+def check_rows(what: str, values: Any, inputs: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError where values, or one of a dict of them, have not one row an input row."""
+    name, array = next(iter(inputs.items()))
+    for part in tf.nest.flatten(values):
+        if len(part) != len(array):
+            raise ValueError(
+                f"{what} has {len(part)} rows, the input {name!r} has {len(array)}."
+            )
+
+
 def split_off(owner: str, x: Any, y: Any, sample_weight: Any, share: float) -> tuple:
     """The last rows become validation data, as Keras does it.
 

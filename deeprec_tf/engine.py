@@ -8,7 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import EpochOrder, array_dataset, map_named, split_off
+from deeprec_tf.array_dataset import (
+    EpochOrder,
+    array_dataset,
+    check_rows,
+    map_named,
+    split_off,
+)
 from deeprec_tf.batches import check_batch
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of
@@ -161,6 +167,7 @@ class RecModel(keras.Model):
             if y is None:
                 raise ValueError(f"{self.name}.{where}: sample_weight was given without y.")
             arrays += (map_named(lambda w: np.asarray(w, "float32"), sample_weight),)
+            check_rows(f"{self.name}.{where}: sample_weight", arrays[2], arrays[0])
         return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
 
     def _redrawn(self, x: Any, redraw: Any) -> dict:
@@ -181,7 +188,7 @@ class RecModel(keras.Model):
                 row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
                 raise ValueError(
                     f"{self.name}.{where}: the labels hold NaN or infinity in row {row}. Drop the "
-                    "row, or mask it with sample_weight 0."
+                    "row, or give it any label and sample_weight 0."
                 )
             return array.astype("float32").reshape(len(array), -1)
 
@@ -254,7 +261,12 @@ class RecModel(keras.Model):
         Raises:
             TypeError, ValueError: from `check_batch`, naming the input, the row and the mend.
         """
-        if validation_split and validation_data is None and self._is_arrays(x):
+        if validation_split and validation_data is None:
+            if not self._is_arrays(x):
+                raise ValueError(
+                    f"{self.name}.fit: validation_split needs x as a dict of arrays or a "
+                    f"DataFrame, got {type(x).__name__}. Pass validation_data instead."
+                )
             x, y, sample_weight, validation_data = split_off(
                 self.name, x, y, sample_weight, validation_split
             )
