@@ -5,7 +5,10 @@ import inspect
 import re
 import textwrap
 
-_DEFAULT = re.compile(r"[Dd]efaults? (?:is |to |of )?`?([^`\s,;]+?)`?(?=[\s,;.)]|$)")
+# "default 4", "defaults to 'a'", "default is None": a literal after the word.
+_DEFAULT = re.compile(
+    r"[Dd]efaults?:? (?:to |is )?`?(None|True|False|-?\d[\d.e-]*\d|-?\d|'[^']*'|\"[^\"]*\"|\([^)]*\))"
+)
 
 
 def documented_arguments(docstring, section="Args"):

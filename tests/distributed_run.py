@@ -1,0 +1,58 @@
+"""Trains one model for a few steps on one device or two, in a process of its own.
+
+Usage: python tests/distributed_run.py <one|mirrored> <model,...> <activation> <file.npz>
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from deeprec_tf import get_model
+from tests.contract.data import ROWS, subject_of
+
+STEPS = 4
+
+
+def mirrored_batch(subject):
+    """A batch whose halves hold equally many real steps: the second has the lengths of the first,
+    other ids."""
+    first, second = subject.batch(seed=1), subject.batch(seed=2)
+    joined = {}
+    for name, array in first.items():
+        other = second[name]
+        if array.ndim > 1 and array.dtype.kind == "i":
+            other = np.where(array != 0, np.maximum(other, 1), 0)
+        joined[name] = np.concatenate([array, other])
+    return joined
+
+
+def main(devices, models, activation, file):
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    half = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [half, half])
+    strategy = tf.distribute.get_strategy()
+    if devices == "mirrored":
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    results = {}
+    for model_name in models.split(","):
+        subject = subject_of(get_model(model_name), options={"activation": activation})
+        with strategy.scope():
+            model = subject.build(optimizer=keras.optimizers.Adam(0.01), metrics=[])
+        subject._cache["model"] = model
+        labels = np.concatenate([subject.labels(seed=1), subject.labels(seed=2)])
+        history = model.fit(
+            mirrored_batch(subject), labels, batch_size=2 * ROWS, epochs=STEPS, shuffle=False,
+            verbose=0,
+        ).history
+        results[f"{model_name}/loss"] = history["loss"]
+        results[f"{model_name}/prediction"] = model.predict(subject.batch(), verbose=0)
+    np.savez(file, **results)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
