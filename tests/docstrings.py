@@ -7,7 +7,8 @@ import textwrap
 
 # "default 4", "defaults to 'a'", "default is None": a literal after the word.
 _DEFAULT = re.compile(
-    r"[Dd]efaults?:? (?:to |is )?`?(None|True|False|-?\d[\d.e-]*\d|-?\d|'[^']*'|\"[^\"]*\"|\([^)]*\))"
+    r"[Dd]efaults?:? (?:to |is )?`?"
+    r"(None|True|False|-?\d[\d.e-]*\d|-?\d|'[^']*'|\"[^\"]*\"|\([^)]*\))"
 )
 
 
