@@ -146,7 +146,7 @@ def _export(
     }
     count = len(next(iter(rows.values())))
     for label, difference in parities.items():
-        console.line(f"{label:<26} largest difference {difference:.1e} over {count:,} rows")
+        console.line(f"{label:<26} largest difference {difference:.2g} over {count:,} rows")
     files = [saved_model.relative_to(out).as_posix() + "/", onnx.name, "encoder.json"]
     return parities, files
 
@@ -184,7 +184,7 @@ def _check_extra() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise CommandError(
-            f"the demo needs {' and '.join(missing)}. Run: pip install \"deeprec_tf[demo]\""
+            f"the demo needs {', '.join(missing)}. Run: pip install \"deeprec_tf[demo]\""
         )
 
 

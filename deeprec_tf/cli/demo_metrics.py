@@ -17,7 +17,7 @@ from deeprec_tf.cli.demo_models import Popularity, TrainedModel
 from deeprec_tf.cli.demo_recommend import Recommendation
 from deeprec_tf.cli.demo_settings import DemoSettings
 
-TABLE_HEADER = ("test part", "AUC", "GAUC", "log loss", "training")
+TABLE_HEADER = ("model", "AUC", "GAUC", "log loss", "training")
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "tf2onnx", "onnxruntime", "matplotlib")
 
 

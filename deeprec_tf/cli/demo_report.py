@@ -179,15 +179,16 @@ def _attention(attention: Attention, picture: Path) -> str:
         else:
             notes.append(f"{name}'s weights have no bounds: their sum is the interest's strength.")
     return (
-        f"<p>What {escape(models)} looks at in the history of user {attention.user}, for the best "
-        "unrated movie of each of the genres that the user watches most. "
+        f"<p>How much each movie in the history of user {attention.user} bears on a target, to "
+        f"{escape(models)}. The targets are the best unrated movies of the genres that the user "
+        "watches most. "
         f"{escape(' '.join(notes))}</p>" + _image(picture, f"Attention of {models} over a history")
     )
 
 
 def _exports(results: DemoResults) -> str:
     rows = "".join(
-        f"<tr>{_cells('td', (name, f'{difference:.1e}'))}</tr>"
+        f"<tr>{_cells('td', (name, f'{difference:.2g}'))}</tr>"
         for name, difference in results.parities.items()
     )
     files = ", ".join(f"<code>{escape(name)}</code>" for name in results.exports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +95,8 @@ def _box(node: Any) -> Box:
     shape = _shape(node.output_tensors[0].shape)
     if _gathers(node):
         return Box("embeddings", "lookup", f"{len(node.parent_nodes)} tables → {shape}")
-    title = "concat" if isinstance(layer, keras.layers.Concatenate) else layer.name
+    name = re.sub(r"_\d+$", "", layer.name)  # Keras numbers a second layer of one name
+    title = "concat" if isinstance(layer, keras.layers.Concatenate) else name
     return Box(title, _kind(layer), f"{type(layer).__name__} → {shape}")
 
 
