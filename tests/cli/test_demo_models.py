@@ -1,0 +1,105 @@
+"""The demo's baseline, choice of models, recommendations and attention."""
+
+import keras
+import numpy as np
+import pytest
+
+from deeprec_tf.cli.demo_data import BEHAVIORS, ITEM, newest_ratings, prepare
+from deeprec_tf.cli.demo_models import Popularity, TrainedModel, find_cards, inputs_of
+from deeprec_tf.cli.demo_recommend import attention_model, attention_of, choose_users, recommend
+from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.errors import CommandError
+from deeprec_tf.data import load_movielens
+from deeprec_tf.models import DIEN, DIN
+
+SETTINGS = DemoSettings(maxlen=6, movie_dim=4, field_dim=2)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return prepare(newest_ratings(load_movielens(), 3000), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    columns = data.columns(SETTINGS)
+    return [
+        TrainedModel(builder.__name__, builder(columns, list(BEHAVIORS)), {}, 0.0, 1)
+        for builder in (DIEN, DIN)
+    ]
+
+
+def test_popularity_is_the_maximum_of_the_likelihood():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 200, 2000)
+    labels = (rng.random(2000) < 1 / (1 + np.exp(2.0 - 0.8 * np.log1p(counts)))).astype("float32")
+    fitted = Popularity().fit(counts, labels)
+    np.testing.assert_allclose(fitted.weights, [-2.0, 0.8], atol=0.25)
+    residual = labels - fitted.predict(counts)
+    assert abs(residual.sum()) < 1e-4
+    assert abs((residual * np.log1p(counts)).sum()) < 1e-4
+
+
+def test_find_cards():
+    assert [card.name for card in find_cards(["din", "Dien", "DIN"])] == ["DIN", "DIEN"]
+    with pytest.raises(CommandError, match="--model Nope: there is no such model"):
+        find_cards(["DIEN", "Nope"])
+    with pytest.raises(CommandError, match="--model WDL: it reads no behavior sequence"):
+        find_cards(["WDL"])
+
+
+def test_recommendations_are_unrated_movies_in_order(data, trained):
+    users = choose_users(data, SETTINGS)
+    assert len(users) == SETTINGS.users
+    assert set(users) <= set(data.parts["test"]["user_id"])
+    for one in recommend(trained[0], data, users, SETTINGS):
+        mine = data.ratings[data.ratings["user_id"] == one.user]
+        assert one.watched == mine["title"].tolist()[::-1][: SETTINGS.titles]
+        assert not set(one.candidates) & set(data.encoder.transform(mine)[ITEM])
+        assert set(one.candidates) <= set(data.known_movies)
+        assert one.titles == data.movies["title"][one.candidates[: SETTINGS.titles]].tolist()
+        assert one.probabilities == sorted(one.probabilities, reverse=True)
+        np.testing.assert_array_equal(
+            one.history["hist_" + ITEM][0],
+            data.encoder.transform(mine.tail(SETTINGS.maxlen))[ITEM],
+        )
+
+
+def _attention(model, rows):
+    cut = attention_model(model)
+    return cut.predict_on_batch(inputs_of(cut, rows))
+
+
+def test_attention_weights_are_the_models_own(data, trained):
+    rows = {name: values[:64] for name, values in data.parts["train"].items()}
+    real = np.arange(SETTINGS.maxlen) < rows["hist_length"][:, None]
+    dien, din = (one.model for one in trained)
+    weights = _attention(dien, rows)
+    np.testing.assert_allclose(weights.sum(1), real.any(1), atol=1e-5)
+    assert (weights[~real] == 0).all()
+
+    weights = _attention(din, rows)
+    layer = din.get_layer("interest")
+    given = layer._inbound_nodes[0].arguments.args[1]
+    inputs = {tensor.name: tensor for tensor in din.inputs}
+    parts = keras.Model(inputs, {"behaviors": given, "pooled": layer.output})
+    parts = parts.predict_on_batch(inputs_of(din, rows))
+    np.testing.assert_allclose(
+        np.einsum("bt,btd->bd", weights, parts["behaviors"]), parts["pooled"], atol=1e-5
+    )
+
+
+def test_attention_over_titles(data, trained):
+    shown = recommend(trained[0], data, choose_users(data, SETTINGS)[:1], SETTINGS)[0]
+    attention = attention_of(trained, data, shown)
+    mine = data.ratings[data.ratings["user_id"] == shown.user]
+    assert attention.history == mine["title"].tolist()[-SETTINGS.maxlen :]
+    assert len(set(attention.target_genres)) == len(attention.targets)
+    assert not set(attention.targets) & set(mine["title"])
+    for name in ("DIEN", "DIN"):
+        assert attention.weights[name].shape == (len(attention.targets), len(attention.history))
+
+
+def test_a_model_without_attention_has_none():
+    inputs = keras.Input((3,))
+    assert attention_model(keras.Model(inputs, keras.layers.Dense(1)(inputs))) is None

@@ -1,0 +1,113 @@
+"""The demo from end to end, in a process of its own."""
+
+import base64
+import json
+import time
+from html.parser import HTMLParser
+
+import pytest
+
+from deeprec_tf.cli.demo_recommend import Recommendation
+from deeprec_tf.cli.demo_report import _user
+from tests.cli.command import run
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class _Page(HTMLParser):
+    """Checks that tags are closed in order; collects texts and pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.texts, self.images = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.images.append(dict(attrs))
+        elif tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    began = time.perf_counter()
+    code, out, err = run("demo", "--rows", "3000", "--epochs", "1", "--out", "report", cwd=folder)
+    assert (code, err) == (0, ""), out + err
+    return folder / "report", out, time.perf_counter() - began
+
+
+def test_every_file_is_there(finished):
+    folder = finished[0]
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names >= {
+        "index.html", "metrics.json", "training.png", "attention.png", "model_dien.png",
+        "model_din.png", "dien.onnx", "encoder.json", "saved_model/dien/1/saved_model.pb",
+    }
+    for picture in folder.glob("*.png"):
+        assert picture.read_bytes().startswith(_PNG)
+
+
+def test_what_is_printed(finished):
+    out = finished[1]
+    for step in range(1, 7):
+        assert f"[{step}/6] " in out
+    lines = [line.split() for line in out.splitlines()]
+    header = lines.index(["model", "AUC", "GAUC", "log", "loss", "training"])
+    assert [line[0] for line in lines[header + 2 : header + 5]] == ["popularity", "DIEN", "DIN"]
+    assert out.count("recommends") == 3
+    assert out.count("largest difference") == 3
+    assert "DIN epoch 1/1" in out
+
+
+def test_metrics(finished):
+    metrics = json.loads((finished[0] / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["test"]) == {"popularity", "DIEN", "DIN"}
+    for scores in metrics["test"].values():
+        assert set(scores) == {"auc", "gauc", "log_loss"}
+    printed = finished[1]
+    for scores in metrics["test"].values():
+        assert f"{scores['auc']:.4f}" in printed
+    assert metrics["test"]["popularity"]["auc"] > 0.6
+    assert metrics["settings"]["rows"] == metrics["sizes"]["ratings"] == 3000
+    assert metrics["settings"]["epochs"] == 1
+    assert set(metrics["training"]) == {"DIEN", "DIN"}
+    assert len(metrics["training"]["DIEN"]["history"]["val_auc"]) == 1
+    assert max(metrics["parity"].values()) < 1e-5
+    assert len(metrics["parity"]) == 3
+    assert len(metrics["recommendations"]) == 3
+    assert all(len(one["recommended"]) == 5 for one in metrics["recommendations"])
+    assert {"deeprec_tf", "python", "tensorflow", "keras"} <= set(metrics["versions"])
+    assert len(metrics["seconds"]) == 7
+    assert metrics["seconds"]["total"] <= finished[2]
+
+
+def test_the_page(finished):
+    metrics = json.loads((finished[0] / "metrics.json").read_text(encoding="utf-8"))
+    page = _Page()
+    page.feed((finished[0] / "index.html").read_text(encoding="utf-8"))
+    page.close()
+    assert page.open == []
+    text = " ".join(page.texts)
+    for one in metrics["recommendations"]:
+        for title in [*one["watched_last"], *(best["title"] for best in one["recommended"])]:
+            assert title in text
+    assert len(page.images) == 4
+    for image in page.images:
+        assert image["alt"]
+        kind, data = image["src"].split(",", 1)
+        assert kind == "data:image/png;base64"
+        assert base64.b64decode(data).startswith(_PNG)
+    assert "Harper" in text  # the data's citation
+
+
+def test_titles_are_escaped():
+    one = Recommendation(1, ["<b>Bold</b> & co"], ["<script>"], [0.5], {}, None)
+    assert "&lt;b&gt;Bold&lt;/b&gt; &amp; co" in _user(one)
+    assert "<script>" not in _user(one)
