@@ -81,6 +81,8 @@ def check_batch(
     for column in dict.fromkeys(spec.column for spec in specs.values()):
         if isinstance(column, VarLenSparseFeat | VarLenDenseFeat) and column.length_name:
             _check_lengths(owner, column, arrays)
+        if isinstance(column, VarLenSparseFeat) and column.weight_name:
+            _check_weights(owner, column, arrays)
     return arrays
 
 
@@ -144,9 +146,15 @@ def _as_array(owner: str, spec: InputSpec, value: Any) -> np.ndarray:
 
 
 def _stack_rows(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
-    """Turns a Series of lists into a matrix, and pandas' nullable numbers into plain ones."""
-    first = array[0]
-    if isinstance(first, list | tuple | np.ndarray):
+    """Turns a Series of lists into a matrix, and Python's integers into NumPy's."""
+    nested = [isinstance(row, list | tuple | np.ndarray) for row in array]
+    if any(nested):
+        if not all(nested):
+            row = nested.index(False)
+            raise ValueError(
+                f"{owner}: {spec.name!r} holds lists, but {array[row]!r} in row {row}. Give every "
+                "row a list, of zeros where there is nothing."
+            )
         lengths = {len(row) for row in array}
         if len(lengths) > 1:
             raise ValueError(
@@ -154,7 +162,15 @@ def _stack_rows(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
                 f"{max(lengths)}). Pad them with 0 at the end to one length of at most "
                 f"{getattr(spec.column, 'maxlen', 1)}."
             )
-        return np.array(array.tolist())
+        try:
+            return np.array(array.tolist())
+        except ValueError as error:
+            raise ValueError(
+                f"{owner}: {spec.name!r} holds steps of different lengths. Pad the groups of all "
+                "steps with 0 to one length."
+            ) from error
+    if all(isinstance(value, int | np.integer) for value in array):
+        return array.astype("int64")
     return array
 
 
@@ -197,12 +213,15 @@ def _check_values(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
             return _checked_strings(owner, spec, array)
         return _checked_ids(owner, spec, spec.column, array)
     if spec.role == "length":
-        return _checked_integers(owner, spec, array).astype("int32")
+        return _narrowed(owner, spec, _checked_integers(owner, spec, array))
     return _checked_numbers(owner, spec, array)
 
 
 def _checked_strings(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
-    array = array.astype(object)
+    array = array.astype(object)  # a copy: bytes, as TensorFlow gives strings, are decoded below
+    for place, value in np.ndenumerate(array):
+        if isinstance(value, bytes):
+            array[place] = value.decode("utf-8", "replace")
     bad = np.array([not isinstance(value, str) for value in array.reshape(-1)]).reshape(array.shape)
     if bad.any():
         row = _first_row(bad)
@@ -217,10 +236,15 @@ def _checked_integers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndar
     if array.dtype.kind not in "iub":
         bad = array.dtype.kind == "f" and not np.isfinite(array).all()
         where = f" (row {_first_row(~np.isfinite(array))} is not finite)" if bad else ""
+        mend = (
+            "Declare the SparseFeat with dtype='string' to hash strings"
+            if spec.role == "ids" and getattr(spec.column, "use_hash", False)
+            and array.dtype.kind in "OUS"
+            else "Fill missing values and convert with .astype('int64')"
+        )
         raise TypeError(
-            f"{owner}: {spec.name!r} must hold integers, got dtype {array.dtype}{where}. "
-            "Fill missing values and convert with .astype('int64'), or encode raw values with "
-            "deeprec_tf.data.FeatureEncoder."
+            f"{owner}: {spec.name!r} must hold integers, got dtype {array.dtype}{where}. {mend}, "
+            "or encode raw values with deeprec_tf.data.FeatureEncoder."
         )
     return array.astype("int64", copy=False)
 
@@ -266,7 +290,29 @@ def _checked_numbers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarr
                 f"{owner}: {spec.name!r} is declared {spec.dtype} but row {row} holds "
                 f"{array[row]}. Round it or declare a float dtype."
             )
-    return array.astype(spec.dtype, copy=False)
+    return _narrowed(owner, spec, array)
+
+
+def _narrowed(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    """The Input's dtype, where it holds the values: NumPy would wrap them or make them infinite."""
+    dtype = np.dtype(spec.dtype)
+    limits = np.iinfo(dtype) if dtype.kind == "i" else np.finfo(dtype)
+    if array.size and (array.min() < limits.min or array.max() > limits.max):
+        row = _first_row((array < limits.min) | (array > limits.max))
+        raise ValueError(
+            f"{owner}: {spec.name!r} holds {array[row]} in row {row}, too large for {dtype}. Scale "
+            "it, or declare a wider dtype."
+        )
+    return array.astype(dtype, copy=False)
+
+
+def _check_weights(owner: str, column: VarLenSparseFeat, arrays: Mapping[str, np.ndarray]) -> None:
+    weights, ids = arrays[str(column.weight_name)], arrays[column.name]
+    if weights.shape[1] != ids.shape[1]:
+        raise ValueError(
+            f"{owner}: {column.weight_name!r} has {weights.shape[1]} steps, {column.name!r} has "
+            f"{ids.shape[1]}. Give one weight an id; weights of padding don't count."
+        )
 
 
 def _check_lengths(

@@ -351,9 +351,9 @@ def input_specs(feature_columns: Iterable[FeatureColumn]) -> dict[str, InputSpec
 
 
 def _check_table(first: SparseFeat, second: SparseFeat) -> None:
-    for label in ("vocabulary_size", "embedding_dim", "use_hash", "trainable"):
+    for label in ("vocabulary_size", "embedding_dim", "use_hash", "trainable", "dtype"):
         a, b = getattr(first, label), getattr(second, label)
-        if a != b:
+        if a != b and (label != "dtype" or "string" in (a, b)):
             raise ValueError(
                 f"feature_columns: {first.name!r} and {second.name!r} share the table "
                 f"{first.embedding_name!r} but differ in {label}: {a} and {b}. Make them equal, "

@@ -56,7 +56,7 @@ def build_embedding_layers(
         feature_columns: the columns; dense ones have no table.
         prefix: the layers are named prefix + table.
         width: width of all tables instead of each column's `embedding_dim` (1 for linear
-            weights; pretrained values are left out then).
+            weights: they start at 0 and are summed in float32, as parts of a logit).
 
     Returns:
         Dict from table name to layer; layers are named "embedding_<table>".
@@ -66,22 +66,25 @@ def build_embedding_layers(
         if isinstance(column, VarLenSparseFeat):
             column = column.sparsefeat
         if isinstance(column, SparseFeat):
+            # The column that brings start values, or else an initializer, speaks for the table.
             name = str(column.embedding_name)
-            # The column that brings start values speaks for the table.
-            if name not in owners or owners[name].pretrained is None:
-                owners[name] = column if column.pretrained is not None else owners.get(name, column)
+            owners[name] = max(owners.get(name, column), column, key=_says_of_its_table)
     tables = {}
     for name, column in owners.items():
         arguments = {"trainable": column.trainable, "pretrained": column.pretrained}
         if column.embeddings_initializer is not None:
             arguments["embeddings_initializer"] = column.embeddings_initializer
         if width is not None:
-            arguments = {"embeddings_initializer": "zeros"}
+            arguments = {"embeddings_initializer": "zeros", "dtype": "float32"}
         tables[name] = TableEmbedding(
             column.vocabulary_size, width or int(column.embedding_dim), name=prefix + name,
             **arguments,
         )
     return tables
+
+
+def _says_of_its_table(column: SparseFeat) -> tuple[bool, bool]:
+    return column.pretrained is not None, column.embeddings_initializer is not None
 
 
 def _ids(inputs: Tensors, column: SparseFeat | VarLenSparseFeat) -> Any:
@@ -96,7 +99,8 @@ def _row(inputs: Tensors, tables: Mapping[str, TableEmbedding], column: FeatureC
     if isinstance(column, VarLenDenseFeat):
         values = keras.ops.cast(inputs[column.name], keras.config.floatx())
         return values if column.dimension > 1 else keras.ops.expand_dims(values, -1)
-    vectors = tables[str(column.embedding_name)](_ids(inputs, column))
+    table = tables[str(column.embedding_name)]
+    vectors = table(_ids(inputs, column))
     if isinstance(column, SparseFeat) or column.combiner == "none":
         return vectors
     if column.group > 1:
@@ -105,9 +109,10 @@ def _row(inputs: Tensors, tables: Mapping[str, TableEmbedding], column: FeatureC
             "Use combiner='none'."
         )
     weights = () if column.weight_name is None else (inputs[column.weight_name],)
-    return SequencePooling(column.combiner, weight_norm=column.weight_norm)(
-        vectors, padding_mask(inputs, [column]), *weights
+    pooling = SequencePooling(
+        column.combiner, weight_norm=column.weight_norm, dtype=table.dtype_policy
     )
+    return pooling(vectors, padding_mask(inputs, [column]), *weights)
 
 
 def concat(tensors: Sequence[Any]) -> Any:
@@ -187,7 +192,7 @@ def field_lookup(
     Raises:
         ValueError: no categorical column, widths differ, or a column stays a sequence.
     """
-    _refuse_sequences("field_lookup", feature_columns)
+    refuse_sequences("field_lookup", feature_columns)
     sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
     widths = {c.name: c.embedding_dim for c in sparse}
     if len(set(widths.values())) != 1:
@@ -199,14 +204,17 @@ def field_lookup(
     return keras.ops.stack(vectors, axis=1)
 
 
-def _refuse_sequences(owner: str, feature_columns: Sequence[FeatureColumn]) -> None:
+def refuse_sequences(owner: str, feature_columns: Sequence[FeatureColumn]) -> None:
+    """Raises ValueError for a column that stays a sequence where one value a row is wanted."""
     for column in feature_columns:
         pooled = isinstance(column, VarLenSparseFeat) and column.combiner != "none"
         if isinstance(column, VarLenSparseFeat | VarLenDenseFeat) and not pooled:
-            what = "combiner 'none'" if isinstance(column, VarLenSparseFeat) else "no combiner"
+            what, mend = "combiner 'none'", "Set combiner to 'mean', 'sum' or 'max', or drop"
+            if isinstance(column, VarLenDenseFeat):
+                what, mend = "no combiner", "Drop"
             raise ValueError(
                 f"{owner}: {column.name!r} has {what} and stays a sequence, but one value a row "
-                "is wanted. Set combiner to 'mean', 'sum' or 'max', or drop the column."
+                f"is wanted. {mend} the column."
             )
 
 
@@ -221,17 +229,21 @@ def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> A
     Raises:
         ValueError: no column, or one that stays a sequence.
     """
-    _refuse_sequences("linear_logit", feature_columns)
+    refuse_sequences("linear_logit", feature_columns)
     tables = build_embedding_layers(feature_columns, prefix="linear_", width=1)
     sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
     dense = [c for c in feature_columns if isinstance(c, DenseFeat)]
     terms = [_row(inputs, tables, column) for column in sparse]
     if dense:
         values = embedding_lookup(inputs, {}, dense)
-        terms.append(keras.layers.Dense(1, use_bias=False, name="linear_dense")(values))
+        terms.append(
+            keras.layers.Dense(1, use_bias=False, name="linear_dense", dtype="float32")(values)
+        )
     if not terms:
         raise ValueError("linear_logit: no columns were given.")
-    return terms[0] if len(terms) == 1 else keras.layers.Add(name="linear_logit")(terms)
+    if len(terms) == 1:
+        return terms[0]
+    return keras.layers.Add(name="linear_logit", dtype="float32")(terms)
 
 
 def padding_mask(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> Any:
@@ -286,7 +298,7 @@ def split_by_role(
     Raises:
         TypeError: behavior_list is no list of names.
         ValueError: a name is unknown, has no history or more than one, widths differ, or some
-            histories have negatives and some have none.
+            histories have negatives and some have none, or a history has a group.
     """
     if isinstance(behavior_list, str) or not behavior_list:
         raise TypeError(
@@ -308,6 +320,11 @@ def split_by_role(
                 f"{owner}: behavior_list names {name!r}, but no column {HISTORY_PREFIX + name!r} "
                 f"was given. Add VarLenSparseFeat(SparseFeat({HISTORY_PREFIX + name!r}, …, "
                 f"embedding_name={item.embedding_name!r}), maxlen=…) or drop {name!r}."
+            )
+        if history.group > 1:
+            raise ValueError(
+                f"{owner}: {history.name!r} has group={history.group}, but a behavior is one item "
+                "a step. Set group=1; only negatives may have several."
             )
         negative = _history_of(owner, item, feature_columns, negative=True)
         target.append(item)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +66,10 @@ def prediction(tower: Any, task: str = "binary", *, is_logit: bool = False) -> A
     """
     if task not in ("binary", "regression"):
         raise ValueError(f"task must be 'binary' or 'regression', got {task!r}.")
-    logit = tower if is_logit else keras.layers.Dense(1, use_bias=False, name="logit")(tower)
-    return PredictionLayer(task, name="probability" if task == "binary" else task)(logit)
+    if not is_logit:
+        # float32 under mixed precision too: half precision gives many rows one probability.
+        tower = keras.layers.Dense(1, use_bias=False, name="logit", dtype="float32")(tower)
+    return PredictionLayer(task, name="probability" if task == "binary" else task)(tower)
 
 
 def compiled(
@@ -76,7 +78,7 @@ def compiled(
     *,
     optimizer: Any = "adam",
     loss: Any = None,
-    metrics: Sequence[Any] | None = None,
+    metrics: Any = None,
     jit_compile: bool | str = "auto",
 ) -> RecModel:
     """Compiles a model for a task and returns it; the caller may compile again.
@@ -86,7 +88,7 @@ def compiled(
         task: "binary", "regression" or "multiclass".
         optimizer: Keras optimizer or name; 'adam' and 'adagrad' become the row-sparse forms.
         loss: the task's own when None.
-        metrics: the task's own when None.
+        metrics: whatever `keras.Model.compile` takes; the task's own when None.
         jit_compile: "auto" compiles with XLA on accelerators only.
 
     Raises:
@@ -97,7 +99,7 @@ def compiled(
     model.compile(
         optimizer=optimizer,
         loss=TASKS[task].loss() if loss is None else loss,
-        metrics=TASKS[task].metrics() if metrics is None else list(metrics),
+        metrics=TASKS[task].metrics() if metrics is None else metrics,
         jit_compile=jit_compile,
     )
     return model

@@ -62,15 +62,15 @@ class Dice(keras.layers.Layer):
     def _batch_statistics(self, values, mask):
         axes = tuple(range(len(values.shape) - 1))
         if mask is None:
-            mean, variance = ops.moments(values, axes=axes)
-            self._update_averages(mean, variance, 1.0)
-            return mean, variance
-        weights = ops.cast(mask, "float32")[..., None]
+            weights = ops.ones_like(values[..., :1])
+        else:
+            weights = ops.cast(mask, "float32")[..., None]
         count = ops.sum(weights)
         share = weights / ops.maximum(count, 1.0)
         mean = ops.sum(values * share, axis=axes)
         variance = ops.sum(ops.square(values - mean) * share, axis=axes)
-        # A batch of empty histories says nothing: the averages stay.
+        # A batch of empty histories says nothing, nor does a replica's share of a last batch
+        # that has no rows (a mean over them would be NaN): the averages stay.
         self._update_averages(mean, variance, ops.minimum(count, 1.0))
         return mean, variance
 

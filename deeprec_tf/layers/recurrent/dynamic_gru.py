@@ -32,7 +32,8 @@ class DynamicGRU(keras.layers.Layer):
         Float tensor (B, units), or (B, T, units) with `return_sequences`; zeros for an empty row.
 
     Raises:
-        ValueError: an unknown gru_type or update_gate, or attention missing or superfluous.
+        ValueError: an unknown gru_type or update_gate, units below 1, or attention missing or
+            superfluous.
 
     References:
         Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019.
@@ -48,6 +49,8 @@ class DynamicGRU(keras.layers.Layer):
             raise ValueError(
                 f"{self.name}: update_gate must be one of {UPDATE_GATES}, got {update_gate!r}."
             )
+        if units is not None and units < 1:
+            raise ValueError(f"{self.name}: units must be at least 1 or None, got {units!r}.")
         self.units = units
         self.gru_type = gru_type
         self.return_sequences = return_sequences

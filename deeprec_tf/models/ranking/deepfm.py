@@ -77,7 +77,8 @@ def DeepFM(
         Guo et al., DeepFM: A Factorization-Machine based Neural Network for CTR Prediction,
         IJCAI 2017.
     """
-    dnn_feature_columns = dnn_feature_columns or linear_feature_columns
+    if dnn_feature_columns is None:
+        dnn_feature_columns = linear_feature_columns
     feature_columns = merge_columns(linear_feature_columns, dnn_feature_columns)
     inputs = build_input_layers(feature_columns)
     tables = build_embedding_layers(dnn_feature_columns)
@@ -88,7 +89,7 @@ def DeepFM(
     flat = []
     for group, columns in groups.items():
         fields = field_lookup(inputs, tables, columns)  # (B, F, D)
-        logits.append(FM(name=f"fm_{group}")(fields))  # (B, 1)
+        logits.append(FM(name=f"fm_{group}", dtype="float32")(fields))  # (B, 1)
         flat.append(keras.layers.Flatten(name=f"flat_{group}")(fields))  # (B, F·D)
 
     # Higher orders by the tower.
@@ -99,8 +100,10 @@ def DeepFM(
             hidden_units, activation=activation, dropout=dropout, batch_norm=batch_norm,
             name="tower",
         )(concat(flat))
-        logits.append(keras.layers.Dense(1, use_bias=False, name="tower_logit")(tower))
-    logit = keras.layers.Add(name="logit")(logits)  # (B, 1)
+        logits.append(
+            keras.layers.Dense(1, use_bias=False, name="tower_logit", dtype="float32")(tower)
+        )
+    logit = keras.layers.Add(name="logit", dtype="float32")(logits)  # (B, 1)
     model = RecModel(
         inputs, prediction(logit, task, is_logit=True), feature_columns=feature_columns, name=name
     )

@@ -18,12 +18,14 @@ from deeprec_tf.inputs import (
     concat,
     embedding_lookup,
     padding_mask,
+    refuse_sequences,
     split_by_role,
 )
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
+from deeprec_tf.layers.recurrent.cells import UPDATE_GATES
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.registry import register_model
@@ -97,8 +99,8 @@ def DIEN(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: an unknown choice, a behavior without its history, or `use_negsampling=True`
-            without negatives.
+        ValueError: an unknown choice, a behavior without its history, another sequence that is
+            not pooled, or `use_negsampling=True` without negatives.
 
     Example:
         >>> item = SparseFeat("item_id", 100, embedding_dim=8)
@@ -109,11 +111,16 @@ def DIEN(
     References:
         Zhou et al., Deep Interest Evolution Network for Click-Through Rate Prediction, AAAI 2019.
     """
-    if gru_type not in GRU_TYPES:
-        raise ValueError(f"DIEN: gru_type must be one of {GRU_TYPES}, got {gru_type!r}.")
-    if attention not in ("bilinear", "mlp"):
-        raise ValueError(f"DIEN: attention must be 'bilinear' or 'mlp', got {attention!r}.")
+    for label, value, known in (
+        ("gru_type", gru_type, GRU_TYPES),
+        ("attention", attention, ("bilinear", "mlp")),
+        ("aux_type", aux_type, ("inner", "mlp")),
+        ("update_gate", update_gate, UPDATE_GATES),
+    ):
+        if value not in known:
+            raise ValueError(f"DIEN: {label} must be one of {known}, got {value!r}.")
     columns = split_by_role(feature_columns, behavior_list, owner="DIEN")
+    refuse_sequences("DIEN", columns.context)
     if use_negsampling and not columns.negative_behaviors:
         raise ValueError(
             "DIEN: use_negsampling=True, but no 'neg_hist_' columns were given. Add "

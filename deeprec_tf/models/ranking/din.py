@@ -13,6 +13,7 @@ from deeprec_tf.inputs import (
     concat,
     embedding_lookup,
     padding_mask,
+    refuse_sequences,
     split_by_role,
 )
 from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
@@ -70,7 +71,7 @@ def DIN(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: a behavior without its history.
+        ValueError: a behavior without its history, or another sequence that is not pooled.
 
     Example:
         >>> item = SparseFeat("item_id", 100, embedding_dim=8)
@@ -82,6 +83,7 @@ def DIN(
         Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018.
     """
     columns = split_by_role(feature_columns, behavior_list, owner="DIN")
+    refuse_sequences("DIN", columns.context)
     dropped = {column.name for column in columns.negative_behaviors}
     feature_columns = [column for column in feature_columns if column.name not in dropped]
     inputs = build_input_layers(feature_columns)

@@ -13,6 +13,7 @@ from deeprec_tf.inputs import (
     embedding_lookup,
     linear_logit,
     merge_columns,
+    refuse_sequences,
 )
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.registry import register_model
@@ -63,7 +64,7 @@ def WideDeep(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: a list without columns.
+        ValueError: a list without columns, or a sequence that is not pooled.
 
     Example:
         >>> WideDeep([SparseFeat("user", 10), SparseFeat("item", 20)]).output_shape
@@ -72,7 +73,8 @@ def WideDeep(
     References:
         Cheng et al., Wide & Deep Learning for Recommender Systems, DLRS 2016.
     """
-    dnn_feature_columns = dnn_feature_columns or linear_feature_columns
+    if dnn_feature_columns is None:
+        dnn_feature_columns = linear_feature_columns
     feature_columns = merge_columns(linear_feature_columns, dnn_feature_columns)
     inputs = build_input_layers(feature_columns)
     tables = build_embedding_layers(dnn_feature_columns)
@@ -81,13 +83,16 @@ def WideDeep(
     wide = linear_logit(inputs, linear_feature_columns)  # (B, 1)
 
     # Deep: embeddings through the tower.
+    refuse_sequences("WideDeep", dnn_feature_columns)
     flat = embedding_lookup(inputs, tables, dnn_feature_columns)  # (B, C)
     tower = MLP(
         hidden_units, activation=activation, dropout=dropout, batch_norm=batch_norm, name="tower"
     )(flat)
-    deep = keras.layers.Dense(1, use_bias=False, name="tower_logit")(tower)  # (B, 1)
+    deep = keras.layers.Dense(1, use_bias=False, name="tower_logit", dtype="float32")(
+        tower
+    )  # (B, 1)
 
-    logit = keras.layers.Add(name="logit")([wide, deep])
+    logit = keras.layers.Add(name="logit", dtype="float32")([wide, deep])
     model = RecModel(
         inputs, prediction(logit, task, is_logit=True), feature_columns=feature_columns, name=name
     )

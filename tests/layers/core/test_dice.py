@@ -95,3 +95,12 @@ def test_alpha_one_is_the_identity():
     layer.build((None, 4))
     layer.alpha.assign(np.ones(4))
     np.testing.assert_allclose(layer(X, training=True), X, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mask", [None, np.zeros((0, 2), bool)])
+def test_a_replica_without_rows_leaves_the_averages_as_they_are(mask, layer):
+    """The last batch of an epoch may hold fewer rows than there are replicas."""
+    before = [weight.numpy() for weight in layer.weights]
+    layer(np.zeros((0, 4) if mask is None else (0, 2, 4), "float32"), mask=mask, training=True)
+    for weight, was in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, was)

@@ -208,11 +208,12 @@ def test_units_are_those_of_the_input_when_left_out():
     [
         ({"gru_type": "LSTM"}, "gru_type must be one of .*, got 'LSTM'"),
         ({"update_gate": "keep"}, "update_gate must be one of .*, got 'keep'"),
+        ({"units": 0}, "units must be at least 1 or None, got 0"),
     ],
 )
 def test_unknown_choice(options, message):
     with pytest.raises(ValueError, match=message):
-        DynamicGRU(2, **options)
+        DynamicGRU(**options)
 
 
 def test_attention_missing_or_superfluous():

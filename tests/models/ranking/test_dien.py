@@ -167,7 +167,7 @@ def test_histories_of_one_step():
     ("options", "message"),
     [
         ({"gru_type": "LSTM"}, "DIEN: gru_type must be one of .*, got 'LSTM'"),
-        ({"attention": "dot"}, "DIEN: attention must be 'bilinear' or 'mlp', got 'dot'"),
+        ({"attention": "dot"}, "DIEN: attention must be one of .*, got 'dot'"),
         ({"aux_type": "dot"}, "aux_type must be"),
         ({"update_gate": "keep"}, "update_gate must be one of"),
         ({"task": "ranking"}, "task must be 'binary' or 'regression', got 'ranking'"),
@@ -176,6 +176,12 @@ def test_histories_of_one_step():
 def test_unknown_choice(options, message):
     with pytest.raises(ValueError, match=message):
         DIEN(WITH_NEGATIVES, ["item_id"], **options)
+
+
+@pytest.mark.parametrize("options", [{"aux_type": "dot"}, {"update_gate": "keep"}])
+def test_a_choice_is_checked_where_it_has_no_effect_too(options):
+    with pytest.raises(ValueError, match=f"DIEN: {next(iter(options))} must be one of"):
+        DIEN(COLUMNS, ["item_id"], gru_type="GRU", **options)
 
 
 def test_negatives_asked_for_but_not_given():

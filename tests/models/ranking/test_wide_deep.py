@@ -60,3 +60,14 @@ def test_sequences_that_are_not_pooled_are_refused():
 def test_no_columns():
     with pytest.raises(ValueError, match="no columns were given"):
         WideDeep([])
+
+
+def test_no_deep_columns():
+    with pytest.raises(ValueError, match="no columns were given"):
+        WideDeep([USER], [])
+
+
+def test_the_deep_part_refuses_sequences_that_are_not_pooled():
+    genres = VarLenSparseFeat(SparseFeat("genres", 6), maxlen=3, combiner="none")
+    with pytest.raises(ValueError, match="WideDeep: 'genres' has combiner 'none'"):
+        WideDeep([USER], [genres])

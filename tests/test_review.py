@@ -1,0 +1,132 @@
+"""Inputs and columns that once passed in silence, failed without a reason, or lost precision."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from deeprec_tf import (
+    DenseFeat,
+    SparseFeat,
+    VarLenDenseFeat,
+    VarLenSparseFeat,
+    build_embedding_layers,
+    check_batch,
+    get_feature_names,
+)
+from deeprec_tf.models import DIEN, DIN, DeepFM, WideDeep
+
+USER = SparseFeat("user", 5)
+ITEM = SparseFeat("item_id", 9, embedding_dim=4)
+GENRES = VarLenSparseFeat(SparseFeat("genres", 6), maxlen=3)
+
+
+def past(name="hist_item_id", **options):
+    feat = SparseFeat(name, 9, embedding_dim=4, embedding_name="item_id")
+    return VarLenSparseFeat(feat, maxlen=3, **options)
+
+
+def checked(column, value):
+    return check_batch([column], {column.name: value})[column.name]
+
+
+def test_integers_in_an_object_array():
+    values = checked(USER, np.array([1, np.int64(4)], dtype=object))
+    assert values.dtype == "int32" and values.tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_row_without_a_list_is_named(row, value):
+    rows = [[1, 2], [3, 0]]
+    rows[row] = value
+    with pytest.raises(ValueError, match=f"'genres' holds lists, but {value!r} in row {row}"):
+        checked(GENRES, pd.Series(rows))
+
+
+def test_ragged_groups():
+    column = past("neg_hist_item_id", group=2)
+    with pytest.raises(ValueError, match="steps of different lengths. Pad the groups"):
+        checked(column, pd.Series([[[1, 2], [3]], [[1, 2], [3, 4]]]))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_values_that_the_dtype_cannot_hold(dtype):
+    value = 2**40 if dtype == "int32" else 1e300
+    with pytest.raises(ValueError, match=f"'t' holds .* in row 1, too large for {dtype}"):
+        checked(DenseFeat("t", dtype=dtype), np.array([1, value]))
+
+
+def test_length_that_would_wrap_to_a_valid_one():
+    batch = {"hist_item_id": [[1, 2]], "n": np.array([2**32 + 2])}
+    with pytest.raises(ValueError, match="'n' holds 4294967298 in row 0, too large for int32"):
+        check_batch([past(length_name="n")], batch)
+
+
+def test_one_weight_an_id():
+    batch = {"hist_item_id": [[1, 2]], "w": [[0.1, 0.2, 0.3]]}
+    with pytest.raises(ValueError, match="'w' has 3 steps, 'hist_item_id' has 2"):
+        check_batch([past(weight_name="w")], batch)
+
+
+def test_strings_for_a_column_that_hashes_integers():
+    with pytest.raises(TypeError, match="Declare the SparseFeat with dtype='string'"):
+        checked(SparseFeat("city", 9, use_hash=True), ["Oslo", "Rome"])
+
+
+def test_string_tensors_are_decoded():
+    column = SparseFeat("city", 9, use_hash=True, dtype="string")
+    assert checked(column, tf.constant(["Oslo", "Malmö", ""])).tolist() == ["Oslo", "Malmö", ""]
+
+
+def test_a_table_hashes_strings_or_integers():
+    columns = [
+        SparseFeat("city", 9, use_hash=True, dtype="string", embedding_name="place"),
+        SparseFeat("home", 9, use_hash=True, embedding_name="place"),
+    ]
+    with pytest.raises(ValueError, match="share the table 'place' but differ in dtype"):
+        get_feature_names(columns)
+
+
+def test_integer_dtypes_may_differ_in_a_table():
+    columns = [SparseFeat("a", 9, embedding_name="t"),
+               SparseFeat("b", 9, dtype="int64", embedding_name="t")]
+    assert get_feature_names(columns) == ["a", "b"]
+
+
+def test_initializer_of_a_later_column_is_not_ignored():
+    feat = SparseFeat("b", 9, embedding_name="a", embeddings_initializer="ones")
+    table = build_embedding_layers([SparseFeat("a", 9), feat])["a"]
+    table.build((None,))
+    np.testing.assert_array_equal(table.embeddings, np.ones((9, 8)))
+
+
+@pytest.mark.parametrize("builder", [DIN, DIEN])
+def test_histories_of_groups_are_refused(builder):
+    with pytest.raises(ValueError, match="'hist_item_id' has group=2, but a behavior is one item"):
+        builder([ITEM, past(group=2)], ["item_id"])
+
+
+@pytest.mark.parametrize("builder", [DIN, DIEN])
+@pytest.mark.parametrize("also", [[], [USER]])
+def test_numbers_along_a_history_are_refused_where_nothing_reads_them(builder, also):
+    columns = [ITEM, past(), VarLenDenseFeat("stamps", 3), *also]
+    with pytest.raises(ValueError, match=f"{builder.__name__}: 'stamps' .*. Drop the column"):
+        builder(columns, ["item_id"])
+
+
+def test_metrics_reach_compile_as_they_are():
+    model = WideDeep([USER], hidden_units=(2,), metrics={"probability": ["mae"]})
+    history = model.fit({"user": [0, 1]}, [0, 1], verbose=0).history
+    assert set(history) == {"loss", "mae"}
+
+
+@pytest.mark.parametrize("builder", [WideDeep, DeepFM])
+def test_half_precision_does_not_merge_predictions(builder):
+    """Sums of logits in bfloat16 would give half of the rows the probability of another."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = builder([SparseFeat("user", 1000)], hidden_units=(8,))
+    model.get_layer("linear_user").embeddings.assign(np.linspace(0.5, 1, 1000)[:, None])
+    predictions = model.predict({"user": np.arange(1000)}, verbose=0)
+    assert len(np.unique(predictions)) > 900
