@@ -120,6 +120,71 @@ def check_rows(what: str, values: Any, inputs: Mapping[str, np.ndarray]) -> None
             )
 
 
+def clean_labels(owner: str, y: Any, outputs: Any) -> Any:
+    """Labels as float32 arrays of the outputs' rank.
+
+    Args:
+        owner: what error messages begin with.
+        y: labels (N,) or (N, n); a dict of them by task name where there are several outputs.
+        outputs: the model's output tensor, or a dict of them by task name.
+
+    Returns:
+        Array (N, n), or a dict of them.
+
+    Raises:
+        ValueError: NaN or infinity, an unknown task, or another width than the output's.
+    """
+    refuse_names(f"{owner}: y", y, outputs)
+
+    def lift(values: Any, output: Any) -> np.ndarray:
+        array = np.asarray(values)
+        if array.dtype == object:
+            array = array.astype("float64")
+        array = array.reshape(len(array), -1)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            row = int(np.argmax(~np.isfinite(array).all(axis=1)))
+            raise ValueError(
+                f"{owner}: the labels hold NaN or infinity in row {row}. Drop the row, or give it "
+                "any label and sample_weight 0."
+            )
+        width = getattr(output, "shape", (1, None))[-1]
+        if array.shape[1] not in (1, width) and width is not None:
+            raise ValueError(
+                f"{owner}: the labels have {array.shape[1]} columns, the output has {width}. Give "
+                "one label a row, or a dict by task name to a model of several tasks."
+            )
+        return array.astype("float32")
+
+    if isinstance(y, Mapping):
+        return {name: lift(values, outputs[name]) for name, values in y.items()}
+    return lift(y, outputs)
+
+
+def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:
+    """Weights as finite float32 arrays, one an input row; errors are ValueErrors."""
+    refuse_names(f"{owner}: sample_weight", sample_weight, outputs)
+    weights = map_named(lambda w: np.asarray(w, "float32"), sample_weight)
+    check_rows(f"{owner}: sample_weight", weights, x)
+    for array in tf.nest.flatten(weights):
+        if not np.isfinite(array).all():
+            row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
+            raise ValueError(f"{owner}: sample_weight holds NaN or infinity in row {row}.")
+    return weights
+
+
+def refuse_names(what: str, values: Any, outputs: Any) -> None:
+    """Raises ValueError for a dict given to a model of one output, or with unknown names."""
+    if not isinstance(values, Mapping):
+        return
+    if not isinstance(outputs, Mapping):
+        raise ValueError(
+            f"{what} is a dict of {list(values)}, but the model has one output. Give one array."
+        )
+    unknown = [name for name in values if name not in outputs]
+    if unknown:
+        raise ValueError(f"{what} names {unknown[0]!r}; the tasks are {list(outputs)}.")
+
+
 def split_off(owner: str, x: Any, y: Any, sample_weight: Any, share: float) -> tuple:
     """The last rows become validation data, as Keras does it.
 

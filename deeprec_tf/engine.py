@@ -11,13 +11,18 @@ import tensorflow as tf
 from deeprec_tf.array_dataset import (
     EpochOrder,
     array_dataset,
-    check_rows,
-    map_named,
+    clean_labels,
+    clean_weights,
     split_off,
 )
 from deeprec_tf.batches import check_batch
 from deeprec_tf.features import columns_from_config, columns_to_config
-from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of
+from deeprec_tf.graph import (
+    columns_of_inputs,
+    inference_outputs,
+    inputs_of,
+    refuse_taken_names,
+)
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
@@ -61,6 +66,8 @@ class RecModel(keras.Model):
     """
 
     def __init__(self, *args, feature_columns=(), **kwargs):
+        if len(args) == 2:
+            refuse_taken_names(kwargs.get("name") or "RecModel", keras.tree.flatten(args))
         super().__init__(*args, **kwargs)
         self._columns_config = columns_to_config(feature_columns)
         self._order = EpochOrder()
@@ -166,39 +173,35 @@ class RecModel(keras.Model):
         if sample_weight is not None:
             if y is None:
                 raise ValueError(f"{self.name}.{where}: sample_weight was given without y.")
-            arrays += (map_named(lambda w: np.asarray(w, "float32"), sample_weight),)
-            check_rows(f"{self.name}.{where}: sample_weight", arrays[2], arrays[0])
+            owner = f"{self.name}.{where}"
+            arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
+        if y is None and where != "predict" and self.loss is not None:
+            raise ValueError(f"{self.name}.{where}: y is missing. Give one label a row.")
         return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
 
     def _redrawn(self, x: Any, redraw: Any) -> dict:
         """This epoch's new inputs, checked beside the ones that stay."""
         fresh = redraw(self._order.epoch)
+        unknown = [name for name in fresh if name not in x]
+        if unknown:
+            raise ValueError(
+                f"{self.name}.fit: redraw gives {unknown[0]!r}, which is no input in x. Inputs are "
+                f"{list(x.keys())}."
+            )
         batch = {name: fresh.get(name, x[name]) for name in x.keys()}
         checked = self._check_arrays("fit(redraw)", batch)
         return {name: checked[name] for name in fresh}
 
     def _labels(self, where: str, y: Any) -> Any:
-        """Labels as float32 arrays of the outputs' rank; NaN is refused."""
+        """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
+        return clean_labels(f"{self.name}.{where}", y, self.output)
 
-        def lift(values: Any) -> np.ndarray:
-            array = np.asarray(values)
-            if array.dtype == object:
-                array = array.astype("float64")
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
-                raise ValueError(
-                    f"{self.name}.{where}: the labels hold NaN or infinity in row {row}. Drop the "
-                    "row, or give it any label and sample_weight 0."
-                )
-            return array.astype("float32").reshape(len(array), -1)
-
-        return map_named(lift, y)
-
-    def _prepare_dataset(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
         """Hashes strings and lifts labels in batches that come from the user's own dataset."""
 
         def prepare(x, *rest):
-            x = {k: string_keys(v) for k, v in x.items()} if hasattr(x, "items") else x
+            if hasattr(x, "items"):
+                x = {name: string_keys(x[name]) for name in x if name not in unused}
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
@@ -325,8 +328,10 @@ class RecModel(keras.Model):
             float32 array (N, 1), or a dict of them by task name.
         """
         if isinstance(x, tf.data.Dataset):
-            x = self._prepare_dataset(x)
-        elif self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
+            model, unused = self._predictor()
+            x = self._prepare_dataset(x, unused)
+            return super(RecModel, model).predict(x, verbose=verbose, **kwargs)
+        if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
             model, unused = self._predictor()
             if model is not self:
                 x = {name: x[name] for name in x.keys() if name not in unused}

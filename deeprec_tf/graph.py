@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -21,18 +21,35 @@ def parents_of(tensor: Any) -> list[Any]:
 
 def inputs_of(tensors: Iterable[Any]) -> list[Any]:
     """The Input tensors that symbolic tensors depend on, in order of discovery."""
+    return [tensor for tensor in _ancestors(tensors) if _is_input(tensor)]
+
+
+def refuse_taken_names(owner: str, tensors: Iterable[Any]) -> None:
+    """Raises ValueError where an input, so a column, is named like a layer, such as a task's."""
+    found = list(_ancestors(tensors))
+    layers = {t._keras_history.operation.name for t in found if not _is_input(t)}
+    for tensor in found:
+        if _is_input(tensor) and tensor.name in layers:
+            raise ValueError(
+                f"{owner}: the column {tensor.name!r} is named like the layer {tensor.name!r} of "
+                "the model, its output or a part of it. Rename the column."
+            )
+
+
+def _is_input(tensor: Any) -> bool:
+    return isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
+
+
+def _ancestors(tensors: Iterable[Any]) -> Iterator[Any]:
+    """The tensors and all they were computed from, each once, in order of discovery."""
     seen: set[int] = set()
-    found: list[Any] = []
     stack = list(tensors)[::-1]
     while stack:
         tensor = stack.pop()
-        if id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
-        if isinstance(tensor._keras_history.operation, keras.layers.InputLayer):
-            found.append(tensor)
-        stack.extend(parents_of(tensor)[::-1])
-    return found
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield tensor
+            stack.extend(parents_of(tensor)[::-1])
 
 
 def joint_output(model: keras.Model, name: str) -> Any:

@@ -130,3 +130,45 @@ def test_half_precision_does_not_merge_predictions(builder):
     model.get_layer("linear_user").embeddings.assign(np.linspace(0.5, 1, 1000)[:, None])
     predictions = model.predict({"user": np.arange(1000)}, verbose=0)
     assert len(np.unique(predictions)) > 900
+
+
+# ---- fit and predict ---------------------------------------------------------------------
+
+
+X, Y = {"user": np.arange(4)}, np.array([0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.fit(X, verbose=0), "w.fit: y is missing"),
+        (lambda m: m.evaluate(X, verbose=0), "w.evaluate: y is missing"),
+        (lambda m: m.fit(X, np.stack([Y, 1 - Y], 1)), "labels have 2 columns, the output has 1"),
+        (lambda m: m.fit(X, {"click": Y}), r"y is a dict of \['click'\], but the model has one"),
+        (lambda m: m.fit(X, Y, sample_weight={"click": Y}), "sample_weight is a dict of"),
+        (lambda m: m.fit(X, Y, sample_weight=[1, 1, np.nan, 1]), "sample_weight holds NaN.*row 2"),
+        (lambda m: m.fit(X, Y, redraw=lambda epoch: {"item": Y}), "redraw gives 'item'"),
+    ],
+)
+def test_a_wrong_call_is_named_and_spoils_nothing(call, message):
+    """A call that failed while Keras traced its step would leave the model unusable."""
+    model = WideDeep([USER], hidden_units=(2,), name="w")
+    with pytest.raises(ValueError, match=message):
+        call(model)
+    assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"]).all()
+
+
+def test_a_dataset_may_leave_training_inputs_out_of_predict():
+    model = DIEN([ITEM, past(), past("neg_hist_item_id")], ["item_id"], hidden_units=(2,))
+    x = {"item_id": [1, 2, 3], "hist_item_id": [[1, 2, 0], [3, 0, 0], [4, 5, 6]]}
+    wanted = model.predict(x, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices(x).batch(2)
+    np.testing.assert_allclose(model.predict(dataset, verbose=0), wanted, rtol=1e-6)
+    whole = dataset.map(lambda b: ({**b, "neg_hist_item_id": b["hist_item_id"]}, b["item_id"]))
+    np.testing.assert_allclose(model.predict(whole, verbose=0), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["probability", "tower", "embedding_user"])
+def test_a_column_named_like_a_layer(name):
+    with pytest.raises(ValueError, match=f"wide_deep: the column '{name}' is named like the layer"):
+        WideDeep([USER, SparseFeat(name, 5)])
