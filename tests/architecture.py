@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = "deeprec_tf"
 NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
-        "losses", "metrics", "optimizers", "engine", "string_keys"}  # fmt: skip
+        "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -30,7 +30,7 @@ RULES = {
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
     "engine": (
-        {"optimizers", "features", "batches", "graph", "array_dataset", "string_keys",
+        {"optimizers", "features", "batches", "graph", "array_dataset", "string_keys", "labels",
          "layers.core.prediction"},
         NUMERIC | {"tensorflow"}, set(),
     ),
@@ -38,6 +38,8 @@ RULES = {
         {"losses", "metrics", "optimizers", "engine", "layers.core.prediction"}, NUMERIC, set(),
     ),
     "inputs": ({"features", "layers"}, NUMERIC, set()),
+    "roles": ({"features"}, set(), set()),
+    "labels": (set(), {"numpy"}, set()),
     "models": (CORE | {"models"}, NUMERIC, set()),
     "data": (
         {"features", "data", "string_keys"}, NUMERIC | {"pandas"}, {"tensorflow", "pyarrow"},
@@ -56,7 +58,7 @@ RULES = {
         ABOVE_MODELS | {"models", "cli", "__version__"}, NUMERIC | {"tensorflow", "pandas"},
         {"matplotlib"},
     ),
-    "__init__": (CORE | {"models"}, set(), set()),
+    "__init__": (CORE | {"models", "data"}, set(), set()),
 }
 # Raw TensorFlow in layers: the table, and kernels that stand beside a readable form.
 TENSORFLOW_LAYERS = ("layers/core/table_embedding.py",)

@@ -1,6 +1,7 @@
 """Quiet TensorFlow, few threads, equal seeds; nothing else happens behind a test's back."""
 
 import os
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -24,6 +25,25 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("suite")
+
+
+def shared_scope(nodeid):
+    """Tests of one scope share fixtures and so a worker: a file; of the contract, a model."""
+    file, _, name = nodeid.partition("::")
+    model = re.match(r"test_contract\[(\w+)", name)
+    return f"{file}[{model[1]}]" if model else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hands whole scopes to workers; xdist's own `loadgroup` has no effect under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return shared_scope(nodeid)
+
+    return ByScope(config, log)
 
 
 @pytest.fixture(autouse=True)

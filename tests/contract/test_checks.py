@@ -13,8 +13,6 @@ from tests.contract.checks import CHECKS, FILES
 from tests.contract.round_trip import load_all, save
 from tests.contract.test_round_trip import check_round_trip
 
-pytestmark = pytest.mark.xdist_group("checks")
-
 
 @pytest.fixture(scope="module")
 def sound():

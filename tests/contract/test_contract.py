@@ -16,10 +16,7 @@ def _cases():
             light = (*LIGHT, "onnx") if (model, variant) in EXPORTED else LIGHT
             for check in CHECKS if variant is None else light:
                 label = model if variant is None else f"{model}.{variant}"
-                yield pytest.param(
-                    model, variant, check, id=f"{label}-{check}",
-                    marks=pytest.mark.xdist_group(model),
-                )
+                yield pytest.param(model, variant, check, id=f"{label}-{check}")
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from tests.contract.data import subject_of
 from tests.contract.round_trip import AFTER, load_all, save
 from tests.contract.variants import VARIANTS
 
-pytestmark = pytest.mark.xdist_group("round_trip")
-
 LABELS = [
     (model, variant) for model in list_models() for variant in (None, *VARIANTS.get(model, ()))
 ]
