@@ -8,13 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import (
-    EpochOrder,
-    array_dataset,
-    clean_labels,
-    clean_weights,
-    split_off,
-)
+from deeprec_tf.array_dataset import EpochOrder, array_dataset
 from deeprec_tf.batches import check_batch
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import (
@@ -23,6 +17,7 @@ from deeprec_tf.graph import (
     inputs_of,
     refuse_taken_names,
 )
+from deeprec_tf.labels import clean_labels, clean_weights, split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
@@ -57,6 +52,7 @@ class RecModel(keras.Model):
     Args:
         *args: inputs and outputs, as for `keras.Model`.
         feature_columns: the columns that the inputs were made from.
+        ignored_inputs: names that a batch may hold though the model does without them.
         **kwargs: `name`, `trainable`.
 
     Attributes:
@@ -65,11 +61,12 @@ class RecModel(keras.Model):
             `keras.utils.set_random_seed` seeds) at the first `fit` where it is None.
     """
 
-    def __init__(self, *args, feature_columns=(), **kwargs):
+    def __init__(self, *args, feature_columns=(), ignored_inputs=(), **kwargs):
         if len(args) == 2:
             refuse_taken_names(kwargs.get("name") or "RecModel", keras.tree.flatten(args))
         super().__init__(*args, **kwargs)
         self._columns_config = columns_to_config(feature_columns)
+        self._ignored_inputs = list(ignored_inputs)
         self._order = EpochOrder()
 
     @property
@@ -90,15 +87,19 @@ class RecModel(keras.Model):
 
     def get_config(self):
         """The functional graph and the columns."""
-        return {**super().get_config(), "feature_columns": self._columns_config}
+        return {
+            **super().get_config(),
+            "feature_columns": self._columns_config,
+            "ignored_inputs": self._ignored_inputs,
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Rebuilds the graph and the columns."""
         config = dict(config)
-        columns = config.pop("feature_columns", ())
+        columns, ignored = config.pop("feature_columns", ()), config.pop("ignored_inputs", ())
         model = super().from_config(config, custom_objects=custom_objects)
-        model._columns_config = list(columns)
+        model._columns_config, model._ignored_inputs = list(columns), list(ignored)
         return model
 
     def get_compile_config(self):
@@ -137,6 +138,8 @@ class RecModel(keras.Model):
                 f"{owner}: inputs must be a dict of arrays by name, a DataFrame or a "
                 f"tf.data.Dataset, got {type(x).__name__}."
             )
+        if any(name in x for name in self._ignored_inputs):
+            x = {name: x[name] for name in x.keys() if name not in self._ignored_inputs}
         arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
         return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
@@ -194,7 +197,9 @@ class RecModel(keras.Model):
 
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
-        return clean_labels(f"{self.name}.{where}", y, self.output)
+        loss = getattr(self.loss, "name", self.loss)
+        binary = loss == "binary_crossentropy"
+        return clean_labels(f"{self.name}.{where}", y, self.output, binary=binary)
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
         """Hashes strings and lifts labels in batches that come from the user's own dataset."""
@@ -283,10 +288,13 @@ class RecModel(keras.Model):
             validation_data = self._validation(
                 validation_data, validation_batch_size or batch_size
             )
+        # Several replicas, or a TPU's one, need whole batches: batch statistics over the rows of
+        # a replica that got none would be NaN.
+        replicas = self.distribute_strategy.num_replicas_in_sync
         on_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
         prepared, y, sample_weight = self._prepare(
             "fit", x, y, sample_weight, batch_size,
-            order=order if shuffle else None, drop_remainder=on_tpu, redraw=redraw,
+            order=order if shuffle else None, drop_remainder=on_tpu or replicas > 1, redraw=redraw,
         )
         if isinstance(prepared, tf.data.Dataset):
             batch_size, shuffle = None, False  # the dataset sees to both

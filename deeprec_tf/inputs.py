@@ -5,7 +5,6 @@ This is the one place where features meet layers. Builders only ever see tensors
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,9 +22,6 @@ from deeprec_tf.layers.core.hash_ids import HashIds
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, require_eager
-
-HISTORY_PREFIX = "hist_"
-NEGATIVE_PREFIX = "neg_"
 
 Tensors = Mapping[str, Any]
 
@@ -267,123 +263,3 @@ def padding_mask(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> A
     if named is None:
         return PaddingMask()(inputs[sparse[0].name])
     return PaddingMask()(inputs[named.name], inputs[named.length_name])
-
-
-@dataclasses.dataclass(frozen=True)
-class Roles:
-    """Columns by what they are to a behavior model.
-
-    The fields of target, behaviors and negatives stand in one order.
-    """
-
-    target: tuple[FeatureColumn, ...]
-    behaviors: tuple[FeatureColumn, ...]
-    negative_behaviors: tuple[FeatureColumn, ...]
-    context: tuple[FeatureColumn, ...]
-
-
-def split_by_role(
-    feature_columns: Sequence[FeatureColumn], behavior_list: Sequence[str], *, owner: str = "model"
-) -> Roles:
-    """Sorts columns into target item, behaviors, their negatives and the rest.
-
-    The behaviors of item column X are `hist_X`, or the one VarLen column that shares X's table;
-    the negatives are those of the two whose name begins with `neg_`.
-
-    Args:
-        feature_columns: all columns of the model.
-        behavior_list: names of the item columns that have a history.
-        owner: the model's name, for messages.
-
-    Raises:
-        TypeError: behavior_list is no list of names.
-        ValueError: a name is unknown, has no history or more than one, widths differ, or some
-            histories have negatives and some have none, or a history has a group.
-    """
-    if isinstance(behavior_list, str) or not behavior_list:
-        raise TypeError(
-            f"{owner}: behavior_list must be a list of item columns such as ['item_id'], got "
-            f"{behavior_list!r}."
-        )
-    by_name = {column.name: column for column in feature_columns}
-    target, behaviors, negatives = [], [], []
-    for name in behavior_list:
-        item = by_name.get(name)
-        if not isinstance(item, SparseFeat):
-            raise ValueError(
-                f"{owner}: behavior_list names {name!r}, but no SparseFeat({name!r}, …) was given; "
-                f"columns are {list(by_name)}."
-            )
-        history = _history_of(owner, item, feature_columns, negative=False)
-        if history is None:
-            raise ValueError(
-                f"{owner}: behavior_list names {name!r}, but no column {HISTORY_PREFIX + name!r} "
-                f"was given. Add VarLenSparseFeat(SparseFeat({HISTORY_PREFIX + name!r}, …, "
-                f"embedding_name={item.embedding_name!r}), maxlen=…) or drop {name!r}."
-            )
-        if history.group > 1:
-            raise ValueError(
-                f"{owner}: {history.name!r} has group={history.group}, but a behavior is one item "
-                "a step. Set group=1; only negatives may have several."
-            )
-        negative = _history_of(owner, item, feature_columns, negative=True)
-        target.append(item)
-        behaviors.append(history)
-        negatives.append(negative)
-    given = [column for column in negatives if column is not None]
-    if given and len(given) < len(negatives):
-        bare = behavior_list[negatives.index(None)]
-        raise ValueError(
-            f"{owner}: {given[0].name!r} was given but the negatives of {bare!r} were not. Add "
-            f"{NEGATIVE_PREFIX + HISTORY_PREFIX + bare!r} or give no negatives at all."
-        )
-    taken = {column.name for column in (*target, *behaviors, *given)}
-    return Roles(
-        target=tuple(target),
-        behaviors=tuple(dataclasses.replace(c, combiner="none") for c in behaviors),
-        negative_behaviors=tuple(dataclasses.replace(c, combiner="none") for c in given),
-        context=tuple(column for column in feature_columns if column.name not in taken),
-    )
-
-
-def _history_of(
-    owner: str, item: SparseFeat, feature_columns: Sequence[FeatureColumn], *, negative: bool
-) -> VarLenSparseFeat | None:
-    wanted = (NEGATIVE_PREFIX if negative else "") + HISTORY_PREFIX + item.name
-    found = [
-        column
-        for column in feature_columns
-        if isinstance(column, VarLenSparseFeat)
-        and column.name.startswith(NEGATIVE_PREFIX) == negative
-        and (column.name == wanted or column.embedding_name == item.embedding_name)
-    ]
-    exact = [column for column in found if column.name == wanted]
-    # Two item columns may share one table; then the names decide.
-    found = exact if len(found) > 1 and _shares_table(item, feature_columns) else found
-    if len(found) > 1:
-        raise ValueError(
-            f"{owner}: both {found[0].name!r} and {found[1].name!r} could be the "
-            f"{'negatives' if negative else 'history'} of {item.name!r} (they share its table "
-            f"{item.embedding_name!r}). Keep one of them, or give the other its own embedding_name."
-        )
-    if found and found[0].embedding_dim != item.embedding_dim:
-        raise ValueError(
-            f"{owner}: {item.name!r} is {item.embedding_dim} wide, {found[0].name!r} "
-            f"{found[0].embedding_dim}. Give both the same embedding_dim, and "
-            f"embedding_name={item.embedding_name!r} so that they share one table."
-        )
-    if found and found[0].embedding_name != item.embedding_name:
-        raise ValueError(
-            f"{owner}: {found[0].name!r} must share the table of {item.name!r}. Give it "
-            f"embedding_name={item.embedding_name!r}."
-        )
-    return found[0] if found else None
-
-
-def _shares_table(item: SparseFeat, feature_columns: Sequence[FeatureColumn]) -> bool:
-    return any(
-        isinstance(column, SparseFeat)
-        and column.name != item.name
-        and column.embedding_name == item.embedding_name
-        for column in feature_columns
-    )

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeprec_tf.array_dataset import EpochOrder, array_dataset, check_rows, split_off
+from deeprec_tf.array_dataset import EpochOrder, array_dataset
+from deeprec_tf.labels import check_rows, split_off
 
 
 def read(dataset):

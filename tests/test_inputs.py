@@ -20,8 +20,8 @@ from deeprec_tf.inputs import (
     linear_logit,
     merge_columns,
     padding_mask,
-    split_by_role,
 )
+from deeprec_tf.roles import split_by_role
 from deeprec_tf.string_keys import string_keys_of_array
 from tests.reference import core
 

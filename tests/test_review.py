@@ -172,3 +172,35 @@ def test_a_dataset_may_leave_training_inputs_out_of_predict():
 def test_a_column_named_like_a_layer(name):
     with pytest.raises(ValueError, match=f"wide_deep: the column '{name}' is named like the layer"):
         WideDeep([USER, SparseFeat(name, 5)])
+
+
+def test_one_batch_serves_models_with_and_without_negatives():
+    item = SparseFeat("item", 5, embedding_dim=4)
+    past = [
+        VarLenSparseFeat(SparseFeat(name, 5, embedding_dim=4, embedding_name="item"), 3)
+        for name in ("hist_item", "neg_hist_item")
+    ]
+    x = {"item": [1, 2], "hist_item": [[1, 0], [2, 3]], "neg_hist_item": [[4, 0], [4, 1]]}
+    for model in (
+        DIN([item, *past], ["item"]),
+        DIEN([item, *past], ["item"], use_negsampling=False),
+    ):
+        assert "neg_hist_item" not in model.input
+        model.fit(x, [0, 1], verbose=0)
+        revived = type(model).from_config(model.get_config())
+        revived.set_weights(model.get_weights())
+        np.testing.assert_array_equal(
+            revived.predict(x, verbose=0), model.predict(x, verbose=0)
+        )
+        with pytest.raises(ValueError, match="'other' is no input"):
+            model.predict({**x, "other": [1, 2]}, verbose=0)
+
+
+@pytest.mark.parametrize("labels", [[-1.0, 1.0], [5, 3]])
+def test_binary_cross_entropy_refuses_labels_outside_0_and_1(labels):
+    model = WideDeep([SparseFeat("user", 3)], hidden_units=(2,))
+    with pytest.raises(ValueError, match="row 0 lies outside 0..1"):
+        model.fit({"user": [0, 1]}, labels, verbose=0)
+    WideDeep([SparseFeat("user", 3)], hidden_units=(2,), task="regression").fit(
+        {"user": [0, 1]}, labels, verbose=0
+    )

@@ -29,7 +29,7 @@ class DemoSettings:
 
     models: tuple[str, ...] = ("DIEN", "DIN")
     rows: int = 0
-    epochs: int = 5
+    epochs: int = 4
     seed: int = 0
     out: Path = Path("deeprec_tf_report")
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)

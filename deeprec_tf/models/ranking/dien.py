@@ -19,7 +19,6 @@ from deeprec_tf.inputs import (
     embedding_lookup,
     padding_mask,
     refuse_sequences,
-    split_by_role,
 )
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
@@ -29,6 +28,7 @@ from deeprec_tf.layers.recurrent.cells import UPDATE_GATES
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.registry import register_model
+from deeprec_tf.roles import leave_out, split_by_role
 from deeprec_tf.tasks import compiled, prediction
 
 GRU_TYPES = ("GRU", "AIGRU", "AGRU", "AUGRU")
@@ -77,7 +77,8 @@ def DIEN(
         gru_type: the second recurrence: "AUGRU", "AGRU", "AIGRU" (a GRU over a_t·h_t), or "GRU"
             (states of a plain GRU, pooled by attention).
         use_negsampling: whether the auxiliary loss is trained; None where `neg_hist_` columns
-            are given, True without them is an error, False leaves those columns out.
+            are given, True without them is an error, False leaves those columns out (batches may
+            still hold them).
         interest_units: width of the interest states; that of a behavior when None, as the inner
             product of the auxiliary loss has it.
         attention: "bilinear" (paper: h_t W e) or "mlp" (released code: local activation unit).
@@ -126,9 +127,8 @@ def DIEN(
             "DIEN: use_negsampling=True, but no 'neg_hist_' columns were given. Add "
             f"'neg_hist_{behavior_list[0]}' or leave use_negsampling out."
         )
-    if use_negsampling is False:
-        dropped = {column.name for column in columns.negative_behaviors}
-        feature_columns = [column for column in feature_columns if column.name not in dropped]
+    unused = columns.negative_behaviors if use_negsampling is False else ()
+    feature_columns, ignored = leave_out(feature_columns, unused)
     inputs = build_input_layers(feature_columns)
     tables = build_embedding_layers(feature_columns)
 
@@ -182,7 +182,9 @@ def DIEN(
         output = NextBehaviorLoss(auxiliary_weight, aux_type=aux_type, name="auxiliary_loss")(
             output, states, behaviors, negatives, mask
         )
-    model = RecModel(inputs, output, feature_columns=feature_columns, name=name)
+    model = RecModel(
+        inputs, output, feature_columns=feature_columns, ignored_inputs=ignored, name=name
+    )
     return compiled(
         model, task, optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile
     )

@@ -14,11 +14,11 @@ from deeprec_tf.inputs import (
     embedding_lookup,
     padding_mask,
     refuse_sequences,
-    split_by_role,
 )
 from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.registry import register_model
+from deeprec_tf.roles import leave_out, split_by_role
 from deeprec_tf.tasks import compiled, prediction
 
 
@@ -52,7 +52,8 @@ def DIN(
     target, v and v∘target.
 
     Args:
-        feature_columns: all columns; the history of item column X is `hist_X`.
+        feature_columns: all columns; the history of item column X is `hist_X`. Negatives
+            (`neg_hist_X`) are left out, and ignored in batches.
         behavior_list: names of the item columns that have a history.
         attention_units: hidden widths of the local activation unit.
         normalize: softmax over the real steps; off in the paper, so that the sum keeps the
@@ -84,8 +85,7 @@ def DIN(
     """
     columns = split_by_role(feature_columns, behavior_list, owner="DIN")
     refuse_sequences("DIN", columns.context)
-    dropped = {column.name for column in columns.negative_behaviors}
-    feature_columns = [column for column in feature_columns if column.name not in dropped]
+    feature_columns, ignored = leave_out(feature_columns, columns.negative_behaviors)
     inputs = build_input_layers(feature_columns)
     tables = build_embedding_layers(feature_columns)
 
@@ -104,7 +104,10 @@ def DIN(
     if columns.context:
         known.insert(0, embedding_lookup(inputs, tables, columns.context))  # (B, C)
     tower = MLP(hidden_units, activation=activation, dropout=dropout, name="tower")(concat(known))
-    model = RecModel(inputs, prediction(tower, task), feature_columns=feature_columns, name=name)
+    model = RecModel(
+        inputs, prediction(tower, task), feature_columns=feature_columns, ignored_inputs=ignored,
+        name=name,
+    )
     return compiled(
         model, task, optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile
     )

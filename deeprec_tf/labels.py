@@ -1,0 +1,134 @@
+"""What labels and sample weights must look like. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def map_named(function: Callable[[Any], Any], values: Any) -> Any:
+    """Applies a function to an array, or to each array of a dict by task name."""
+    if isinstance(values, Mapping):
+        return {name: function(value) for name, value in values.items()}
+    return function(values)
+
+
+def _parts(values: Any) -> list[Any]:
+    return list(values.values()) if isinstance(values, Mapping) else [values]
+
+
+def check_rows(what: str, values: Any, inputs: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError where values, or one of a dict of them, have not one row an input row."""
+    name, array = next(iter(inputs.items()))
+    for part in _parts(values):
+        if len(part) != len(array):
+            raise ValueError(
+                f"{what} has {len(part)} rows, the input {name!r} has {len(array)}."
+            )
+
+
+def clean_labels(owner: str, y: Any, outputs: Any, *, binary: bool = False) -> Any:
+    """Labels as float32 arrays of the outputs' rank.
+
+    Args:
+        owner: what error messages begin with.
+        y: labels (N,) or (N, n); a dict of them by task name where there are several outputs.
+        outputs: the model's output tensor, or a dict of them by task name.
+        binary: refuse labels outside 0..1.
+
+    Returns:
+        Array (N, n), or a dict of them.
+
+    Raises:
+        ValueError: NaN or infinity, an unknown task, or another width than the output's.
+    """
+    refuse_names(f"{owner}: y", y, outputs)
+
+    def lift(values: Any, output: Any) -> np.ndarray:
+        array = np.asarray(values)
+        if array.dtype == object:
+            array = array.astype("float64")
+        array = array.reshape(len(array), -1)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            row = int(np.argmax(~np.isfinite(array).all(axis=1)))
+            raise ValueError(
+                f"{owner}: the labels hold NaN or infinity in row {row}. Drop the row, or give it "
+                "any label and sample_weight 0."
+            )
+        width = getattr(output, "shape", (1, None))[-1]
+        if array.shape[1] not in (1, width) and width is not None:
+            raise ValueError(
+                f"{owner}: the labels have {array.shape[1]} columns, the output has {width}. Give "
+                "one label a row, or a dict by task name to a model of several tasks."
+            )
+        if binary and len(array) and (array.min() < 0 or array.max() > 1):
+            row = int(np.argmax(((array < 0) | (array > 1)).any(axis=1)))
+            raise ValueError(
+                f"{owner}: the label {array[row].tolist()} in row {row} lies outside 0..1, where "
+                "binary cross-entropy has no lowest value. Give 0 or 1, or build the model with "
+                "task='regression'."
+            )
+        return array.astype("float32")
+
+    if isinstance(y, Mapping):
+        return {name: lift(values, outputs[name]) for name, values in y.items()}
+    return lift(y, outputs)
+
+
+def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:
+    """Weights as finite float32 arrays, one an input row; errors are ValueErrors."""
+    refuse_names(f"{owner}: sample_weight", sample_weight, outputs)
+    weights = map_named(lambda w: np.asarray(w, "float32"), sample_weight)
+    check_rows(f"{owner}: sample_weight", weights, x)
+    for array in _parts(weights):
+        if not np.isfinite(array).all():
+            row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
+            raise ValueError(f"{owner}: sample_weight holds NaN or infinity in row {row}.")
+    return weights
+
+
+def refuse_names(what: str, values: Any, outputs: Any) -> None:
+    """Raises ValueError for a dict given to a model of one output, or with unknown names."""
+    if not isinstance(values, Mapping):
+        return
+    if not isinstance(outputs, Mapping):
+        raise ValueError(
+            f"{what} is a dict of {list(values)}, but the model has one output. Give one array."
+        )
+    unknown = [name for name in values if name not in outputs]
+    if unknown:
+        raise ValueError(f"{what} names {unknown[0]!r}; the tasks are {list(outputs)}.")
+
+
+def split_off(owner: str, x: Any, y: Any, sample_weight: Any, share: float) -> tuple:
+    """The last rows become validation data, as Keras does it.
+
+    Returns:
+        x, y, sample_weight of the first rows, and the tuple of the last ones.
+
+    Raises:
+        ValueError: the share is out of range or leaves a part empty.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"{owner}.fit: validation_split must lie in (0, 1), got {share}.")
+    names = list(x.keys())
+    rows = len(x[names[0]])
+    cut = int(np.floor(rows * (1.0 - share)))
+    if cut < 1 or cut >= rows:
+        raise ValueError(
+            f"{owner}.fit: validation_split={share} of {rows} rows leaves one part empty. Give "
+            "more rows or another share."
+        )
+
+    def part(values, rows_of):
+        if values is None:
+            return None
+        return map_named(lambda v: np.asarray(v)[rows_of], values)
+
+    head, tail = slice(None, cut), slice(cut, None)
+    inputs = {name: x[name] for name in names}
+    validation = (part(inputs, tail), part(y, tail), part(sample_weight, tail))
+    validation = validation[:2] if sample_weight is None else validation
+    return part(inputs, head), part(y, head), part(sample_weight, head), validation
