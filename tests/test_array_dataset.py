@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deeprec_tf.array_dataset import EpochOrder, array_dataset
-from deeprec_tf.labels import check_rows, split_off
 
 
 def read(dataset):
@@ -64,17 +63,3 @@ def test_redraw_replaces_names_once_an_epoch():
         ((x,),) = list(dataset)
         drawn = x["id"].numpy() - x["kept"].numpy()
         assert set(drawn) == {100 * (before + epoch + 1)}
-
-
-def test_split_off_copies_nothing_it_need_not():
-    x = {"id": np.arange(10)}
-    head, y, weight, (tail, y_tail) = split_off("m", x, np.arange(10), None, 0.25)
-    assert head["id"].tolist() == list(range(7)) and tail["id"].tolist() == [7, 8, 9]
-    assert y.tolist() == list(range(7)) and y_tail.tolist() == [7, 8, 9] and weight is None
-    assert head["id"].base is x["id"]
-
-
-def test_check_rows():
-    check_rows("weights", {"ctr": np.ones(2)}, {"id": [1, 2]})
-    with pytest.raises(ValueError, match="weights has 1 rows, the input 'id' has 2"):
-        check_rows("weights", {"ctr": np.ones(2), "cvr": np.ones(1)}, {"id": [1, 2]})
