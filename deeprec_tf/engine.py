@@ -57,8 +57,9 @@ class RecModel(keras.Model):
 
     Attributes:
         feature_columns: the columns, also after a reload (without pretrained arrays).
-        shuffle_seed: seed of the row order; drawn from NumPy's global generator (which
-            `keras.utils.set_random_seed` seeds) at the first `fit` where it is None.
+        shuffle_seed: seed of the row order. Set it for one order in every `fit`; left alone, each
+            `fit` draws one from NumPy's global generator, which `keras.utils.set_random_seed`
+            seeds.
     """
 
     def __init__(self, *args, feature_columns=(), ignored_inputs=(), **kwargs):
@@ -67,16 +68,17 @@ class RecModel(keras.Model):
         super().__init__(*args, **kwargs)
         self._columns_config = columns_to_config(feature_columns)
         self._ignored_inputs = list(ignored_inputs)
-        self._order = EpochOrder()
+        self.row_order = EpochOrder()
+        self._chosen_seed: int | None = None
 
     @property
     def shuffle_seed(self) -> int | None:
-        """Seed of the row order; may be set before `fit`."""
-        return self._order.seed
+        """Seed of the row order: the one that was set, or the one the last `fit` has drawn."""
+        return self.row_order.seed
 
     @shuffle_seed.setter
     def shuffle_seed(self, seed: int | None) -> None:
-        self._order.seed = seed
+        self.row_order.seed = self._chosen_seed = seed
 
     @property
     def feature_columns(self) -> list:
@@ -184,7 +186,7 @@ class RecModel(keras.Model):
 
     def _redrawn(self, x: Any, redraw: Any) -> dict:
         """This epoch's new inputs, checked beside the ones that stay."""
-        fresh = redraw(self._order.epoch)
+        fresh = redraw(self.row_order.epoch)
         unknown = [name for name in fresh if name not in x]
         if unknown:
             raise ValueError(
@@ -278,9 +280,9 @@ class RecModel(keras.Model):
             x, y, sample_weight, validation_data = split_off(
                 self.name, x, y, sample_weight, validation_split
             )
-        if self.shuffle_seed is None:
-            self.shuffle_seed = int(np.random.randint(2**31 - 1))
-        order = self._order
+        order = self.row_order
+        if self._chosen_seed is None:  # else one fit after another would see one order
+            order.seed = int(np.random.randint(2**31 - 1))
         if redraw is not None and not self._is_arrays(x):
             raise ValueError(f"{self.name}.fit: redraw needs x as a dict of arrays.")
         order.epoch = kwargs.get("initial_epoch", 0)

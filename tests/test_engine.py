@@ -360,6 +360,19 @@ def test_global_seed_reaches_the_order():
     assert seeds[0] == seeds[1] != seeds[2]
 
 
+def test_every_fit_draws_a_seed_unless_one_was_set():
+    model = WideDeep(COLUMNS, hidden_units=(), metrics=[])
+    seeds = []
+    for _ in range(2):
+        model.fit(X, Y, verbose=0)
+        seeds.append(model.shuffle_seed)
+    assert seeds[0] != seeds[1]
+    model.shuffle_seed = 7
+    for _ in range(2):
+        model.fit(X, Y, verbose=0)
+        assert model.shuffle_seed == 7
+
+
 def test_redraw_replaces_inputs_epoch_by_epoch():
     epochs = []
 

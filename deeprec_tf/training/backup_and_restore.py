@@ -199,8 +199,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def _restore_row_order(self, saved):
         seed = saved.description["shuffle_seed"]
-        if seed is not None and hasattr(self.model, "shuffle_seed"):
-            self.model.shuffle_seed = seed
+        if seed is not None and hasattr(self.model, "row_order"):
+            self.model.row_order.seed = seed
 
     def _restore_callbacks(self, saved):
         states = saved.description["callbacks"]
