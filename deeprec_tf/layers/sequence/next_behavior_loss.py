@@ -78,10 +78,11 @@ class NextBehaviorLoss(keras.layers.Layer):
         states, mask = states[:, :-1], ops.cast(behaviors_mask[:, 1:], "float32")
         if len(negatives.shape) == 3:
             negatives = negatives[:, :, None, :]
-        negatives = negatives[:, 1:]
-        candidates = ops.concatenate([behaviors[:, 1:, None, :], negatives], axis=2)
-        logits = self._logits(states, candidates)  # (B, T-1, 1 + K)
-        loss = ops.softplus(-logits[..., 0]) + ops.mean(ops.softplus(logits[..., 1:]), axis=-1)
+        if self.projection is not None:
+            states = self.projection(states)
+        positive = self._logits(states, behaviors[:, 1:, None, :])[..., 0]  # (B, T-1)
+        negative = self._logits(states, negatives[:, 1:])  # (B, T-1, K)
+        loss = ops.softplus(-positive) + ops.mean(ops.softplus(negative), axis=-1)
         # where, not a product: padding must not carry a NaN or an infinity into the mean.
         loss = ops.sum(ops.where(mask > 0, loss, 0.0)) / ops.maximum(ops.sum(mask), 1.0)
         self.add_loss(self.weight * loss)
@@ -90,9 +91,8 @@ class NextBehaviorLoss(keras.layers.Layer):
 
     def _logits(self, states, candidates):
         if self.aux_type == "inner":
-            if self.projection is not None:
-                states = self.projection(states)
-            return ops.einsum("btd,btkd->btk", states, candidates)
+            # A product and a sum: as a matmul it is one tiny product a step, 2.5 times slower.
+            return ops.sum(states[:, :, None, :] * candidates, axis=-1)
         states = ops.broadcast_to(
             states[:, :, None, :], (*ops.shape(candidates)[:3], states.shape[-1])
         )
