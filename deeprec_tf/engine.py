@@ -106,7 +106,7 @@ class RecModel(keras.Model):
 
     def get_compile_config(self):
         """Optimizer, loss and metrics; the optimizer's state is saved even before a first step."""
-        if self.optimizer is not None and not self.optimizer.built:
+        if self.compiled and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         return super().get_compile_config()
 
