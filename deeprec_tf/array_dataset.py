@@ -24,6 +24,10 @@ class EpochOrder:
         self.seed = seed
         self.epoch = 0
 
+    def begin(self, epoch: int) -> None:
+        """Notes that this epoch is about to be read."""
+        self.epoch = epoch
+
     def permutation(self, rows: int) -> np.ndarray:
         """int64 array: a permutation of 0..rows-1."""
         return np.random.default_rng((self.seed, self.epoch)).permutation(rows)

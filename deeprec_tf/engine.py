@@ -25,17 +25,6 @@ from deeprec_tf.string_keys import string_keys, string_keys_of_array
 DEFAULT_BATCH_SIZE = 256
 
 
-class _EpochClock(keras.callbacks.Callback):
-    """Tells the row order which epoch is about to be read."""
-
-    def __init__(self, order: EpochOrder) -> None:
-        super().__init__()
-        self.order = order
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.order.epoch = epoch
-
-
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class RecModel(keras.Model):
     """A functional Keras model that knows its feature columns. Every builder returns one.
@@ -159,17 +148,13 @@ class RecModel(keras.Model):
             return self, []
         outputs = inference_outputs(self)
         output = outputs if isinstance(self.output, dict) else next(iter(outputs.values()))
-        needed = inputs_of(keras.tree.flatten(output))
-        names = {tensor.name for tensor in needed}
-        unused = [t.name for t in keras.tree.flatten(self.inputs) if t.name not in names]
-        if not unused:
-            return self, []
-        columns = columns_of_inputs(self.feature_columns, names)
-        with self.distribute_strategy.scope():
-            inputs = {tensor.name: tensor for tensor in needed}
-            return RecModel(inputs, output, feature_columns=columns, name=self.name), unused
+        part = part_of(self, output, self.name)
+        left = {tensor.name for tensor in part.inputs}
+        unused = [tensor.name for tensor in self.inputs if tensor.name not in left]
+        return (part, unused) if unused else (self, [])
 
     def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
+        owner = f"{self.name}.{where}"
         arrays = (self._check_arrays(where, x, y),)
         if redraw is not None:
             kwargs["redraw"] = lambda: self._redrawn(x, redraw)
@@ -177,11 +162,10 @@ class RecModel(keras.Model):
             arrays += (self._labels(where, y),)
         if sample_weight is not None:
             if y is None:
-                raise ValueError(f"{self.name}.{where}: sample_weight was given without y.")
-            owner = f"{self.name}.{where}"
+                raise ValueError(f"{owner}: sample_weight was given without y.")
             arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
-        if y is None and where != "predict" and self.loss is not None:
-            raise ValueError(f"{self.name}.{where}: y is missing. Give one label a row.")
+        if y is None and self.loss is not None:
+            raise ValueError(f"{owner}: y is missing. Give one label a row.")
         return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
 
     def _redrawn(self, x: Any, redraw: Any) -> dict:
@@ -199,8 +183,7 @@ class RecModel(keras.Model):
 
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
-        loss = getattr(self.loss, "name", self.loss)
-        binary = loss == "binary_crossentropy"
+        binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
         return clean_labels(f"{self.name}.{where}", y, self.output, binary=binary)
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
@@ -285,7 +268,7 @@ class RecModel(keras.Model):
             order.seed = int(np.random.randint(2**31 - 1))
         if redraw is not None and not self._is_arrays(x):
             raise ValueError(f"{self.name}.fit: redraw needs x as a dict of arrays.")
-        order.epoch = kwargs.get("initial_epoch", 0)
+        order.begin(kwargs.get("initial_epoch", 0))
         if validation_data is not None:
             validation_data = self._validation(
                 validation_data, validation_batch_size or batch_size
@@ -300,10 +283,13 @@ class RecModel(keras.Model):
         )
         if isinstance(prepared, tf.data.Dataset):
             batch_size, shuffle = None, False  # the dataset sees to both
+        clock = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: order.begin(epoch)
+        )
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [_EpochClock(order), *_as_list(callbacks)]
+            callbacks = [clock, *keras.tree.flatten(callbacks or ())]
         else:
-            callbacks.append(_EpochClock(order))
+            callbacks.append(clock)
         return super().fit(
             x=prepared, y=y, sample_weight=sample_weight, batch_size=batch_size, epochs=epochs,
             verbose=verbose, callbacks=callbacks, validation_data=validation_data,
@@ -394,7 +380,21 @@ class RecModel(keras.Model):
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
-def _as_list(callbacks: Any) -> list:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+def part_of(model: keras.Model, outputs: Any, name: str) -> keras.Model:
+    """The part of a model's graph up to some of its tensors: its layers and weights, shared.
+
+    Args:
+        model: a functional model; a `RecModel` gives a `RecModel`.
+        outputs: tensor of its graph, or a dict of them by name.
+        name: name of the part.
+
+    Returns:
+        An uncompiled model of those inputs, by name, that the outputs depend on.
+    """
+    needed = {id(tensor) for tensor in inputs_of(keras.tree.flatten(outputs))}
+    inputs = {t.name: t for t in keras.tree.flatten(model.inputs) if id(t) in needed}
+    with model.distribute_strategy.scope():  # the part predicts where the model was trained
+        if not isinstance(model, RecModel):
+            return keras.Model(inputs, outputs, name=name)
+        columns = columns_of_inputs(model.feature_columns, inputs)
+        return RecModel(inputs, outputs, feature_columns=columns, name=name)

@@ -64,16 +64,13 @@ def joint_output(model: keras.Model, name: str) -> Any:
         raise ValueError(
             f"{model.name}: there is no joint {name!r}; layers are named by the builders."
         ) from error
-    nodes = [node for node in layer._inbound_nodes if _in_model(model, layer, node)]
+    known = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    nodes = [node for node in layer._inbound_nodes if id(node) in known]
     if len(nodes) != 1:
         raise ValueError(
             f"{model.name}: the joint {name!r} is applied {len(nodes)} times, not once."
         )
     return nodes[0].output_tensors[0]
-
-
-def _in_model(model: keras.Model, layer: Any, node: Any) -> bool:
-    return any(node is known for nodes in model._nodes_by_depth.values() for known in nodes)
 
 
 def inference_outputs(model: keras.Model) -> dict[str, Any]:

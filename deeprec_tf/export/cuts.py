@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import keras
 
-from deeprec_tf.engine import RecModel
-from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of, joint_output
+from deeprec_tf.engine import part_of
+from deeprec_tf.graph import inference_outputs, joint_output
 
 USER_VECTOR = "user_vector"
 ITEM_VECTOR = "item_vector"
@@ -39,7 +36,7 @@ def inference_model(model: keras.Model) -> keras.Model:
         >>> list(inference_model(model).output)
         ['probability']
     """
-    return _cut(model, inference_outputs(model), model.name)
+    return part_of(model, inference_outputs(model), model.name)
 
 
 def user_encoder(model: keras.Model) -> keras.Model:
@@ -79,16 +76,4 @@ def _tower(model: keras.Model, joint: str) -> keras.Model:
             "one. A ranking model reads user and item together: use inference_model."
         )
     tower = joint.removesuffix("_vector")
-    return _cut(model, {joint: joint_output(model, joint)}, f"{model.name}_{tower}_encoder")
-
-
-def _cut(model: keras.Model, outputs: Mapping[str, Any], name: str) -> keras.Model:
-    needed = {id(tensor) for tensor in inputs_of(outputs.values())}
-    inputs = {
-        tensor.name: tensor for tensor in keras.tree.flatten(model.inputs) if id(tensor) in needed
-    }
-    with model.distribute_strategy.scope():  # the cut predicts where the model was trained
-        if not isinstance(model, RecModel):
-            return keras.Model(inputs, dict(outputs), name=name)
-        columns = columns_of_inputs(model.feature_columns, inputs)
-        return RecModel(inputs, dict(outputs), feature_columns=columns, name=name)
+    return part_of(model, {joint: joint_output(model, joint)}, f"{model.name}_{tower}_encoder")
