@@ -1,0 +1,117 @@
+"""What is compared: the cases, their subjects and what differs between them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+DEEPCTR_PYTHON = "SPEED_DEEPCTR_PYTHON"
+TORCH_PYTHON = "SPEED_TORCH_PYTHON"
+# A subject without a variable here runs under the interpreter of run.py.
+INTERPRETERS = {"deepctr": DEEPCTR_PYTHON, "torch_rechub": TORCH_PYTHON}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One subject of a case.
+
+    Attributes:
+        label: what the table calls it; unique in its case.
+        subject: `subject_<subject>.py` measures it.
+        remark: in what its maths or its setting differ from the others'.
+        options: what its `build` is given.
+        workload: where it is not the case's own.
+        reference: label that its ratio refers to, where that is not the case's own.
+    """
+
+    label: str
+    subject: str
+    remark: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    workload: str = ""
+    reference: str = ""
+
+    def interpreter(self) -> str | None:
+        """The Python that runs it, or None where its variable is not set."""
+        variable = INTERPRETERS.get(self.subject)
+        return sys.executable if variable is None else os.environ.get(variable)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row group of the table: a model, a workload, and who takes part.
+
+    Attributes:
+        model: name of the model, in all subjects.
+        workload: a key of `workloads.WORKLOADS`.
+        reference: label of the entry that ratios refer to.
+        entries: in the order in which they take turns.
+        batch: rows of a training batch.
+        trains_only: leave out predictions and requests.
+    """
+
+    model: str
+    workload: str
+    reference: str
+    entries: tuple[Entry, ...]
+    batch: int = 1024
+    trains_only: bool = False
+
+
+RECHUB = (
+    Entry("Torch-RecHub", "torch_rechub", "its own data loader"),
+    Entry("Torch-RecHub, ready batches", "torch_rechub", "no loader", {"ready": True}),
+)
+SMALL, LARGE = "10 k rows", "10 M rows"
+
+CASES: dict[str, Case] = {
+    "DeepFM": Case(
+        "DeepFM", "tabular", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf"),
+            Entry("Keras", "keras", "one Embedding a field"),
+            Entry("DeepCTR", "deepctr"),
+            *RECHUB,
+        ),
+    ),
+    "DIN": Case(
+        "DIN", "behavior", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf", "Dice"),
+            Entry("Keras", "keras", "sigmoid: less work"),
+            Entry("Keras with Dice", "keras", "Dice in the attention", {"dice": True}),
+            Entry("DeepCTR", "deepctr", "Dice in the attention"),
+            *RECHUB,
+        ),
+    ),
+    "DIEN": Case(
+        "DIEN", "behavior", "DeepCTR",
+        (
+            Entry(
+                "deeprec_tf, DeepCTR's maths", "deeprec_tf",
+                "auxiliary network, attention network, GRU 32", {"form": "released"},
+            ),
+            Entry("deeprec_tf", "deeprec_tf", "own form: inner products, bilinear attention"),
+            Entry("DeepCTR", "deepctr", "auxiliary network, attention network, GRU 32"),
+            Entry("Keras GRU", "keras", "no AUGRU, no auxiliary loss: less work"),
+            *(
+                Entry(one.label, one.subject, f"two GRUs of 16: less work; {one.remark}",
+                      one.options)
+                for one in RECHUB
+            ),
+        ),
+    ),
+    "Table": Case(
+        "DeepFM", "table_10k", f"deeprec_tf, {SMALL}",
+        tuple(
+            Entry(
+                f"{label}, {rows}", subject, workload=workload, reference=f"{label}, {SMALL}"
+            )
+            for label, subject in (("deeprec_tf", "deeprec_tf"), ("Keras", "keras"))
+            for rows, workload in ((SMALL, "table_10k"), (LARGE, "table_10m"))
+        ),
+        trains_only=True,
+    ),
+}  # fmt: skip

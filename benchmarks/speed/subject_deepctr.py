@@ -1,0 +1,105 @@
+"""DeepCTR, on the TensorFlow and Keras generation it was written for (TensorFlow 2.15 or older).
+
+Its DIEN does not run as published there: its recurrent code uses names that TensorFlow has taken
+out of private modules. `_restore_removed_names` puts them back, and nothing else; like the
+package's own example, DIEN runs with eager execution off.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from subject import HIDDEN_UNITS, FitSubject, serve
+from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+
+
+class DeepCTRSubject(FitSubject):
+    """The builders of DeepCTR, with their own defaults."""
+
+    def load(self) -> dict[str, str]:
+        """Imports DeepCTR."""
+        import deepctr.feature_column
+        import deepctr.models
+        import tensorflow as tf
+
+        self.tf, self.keras = tf, tf.keras
+        self.models, self.columns = deepctr.models, deepctr.feature_column
+        return {"deepctr": version("deepctr"), "tensorflow": tf.__version__}
+
+    def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
+        """Builds and compiles."""
+        if model == "DIEN":
+            self.tf.compat.v1.disable_eager_execution()
+            self._restore_removed_names()
+        self.tf.random.set_seed(0)
+        builder = getattr(self.models, model)
+        if model == "DeepFM":
+            columns = self._tabular_columns(data)
+            self.model = builder(columns, columns, dnn_hidden_units=HIDDEN_UNITS)
+            names = [*CATEGORIES, "numbers"]
+        else:
+            prefixes = ("hist_", "neg_hist_") if model == "DIEN" else ("hist_",)
+            form = {"gru_type": "AUGRU", "use_negsampling": True} if model == "DIEN" else {}
+            self.model = builder(
+                self._behavior_columns(data, prefixes), ["item", "cate"],
+                dnn_hidden_units=HIDDEN_UNITS, **form,
+            )
+            names = ["user", *CONTEXT_ROWS, "item", "cate", "score", "seq_length"]
+            names += [prefix + name for prefix in prefixes for name in ("item", "cate")]
+        self.model.compile("adam", "binary_crossentropy")
+        self.set_data(data.columns(*names), data.arrays["label"], batch)
+
+    def _sparse(self, name: str, rows: int, table: str | None = None) -> Any:
+        return self.columns.SparseFeat(
+            name, rows, embedding_dim=EMBEDDING_DIM, embedding_name=table
+        )
+
+    def _tabular_columns(self, data: Workload) -> list:
+        columns = [self._sparse(name, data.table_rows[name]) for name in CATEGORIES]
+        return [*columns, self.columns.DenseFeat("numbers", NUMBERS)]
+
+    def _behavior_columns(self, data: Workload, prefixes: tuple[str, ...]) -> list:
+        columns = [
+            self._sparse(name, data.table_rows[name])
+            for name in ("user", *CONTEXT_ROWS, "item", "cate")
+        ]
+        columns.append(self.columns.DenseFeat("score", 1))
+        for prefix in prefixes:
+            for name in ("item", "cate"):
+                steps = self._sparse(prefix + name, data.table_rows[name], table=name)
+                columns.append(
+                    self.columns.VarLenSparseFeat(
+                        steps, maxlen=HISTORY_STEPS, length_name="seq_length"
+                    )
+                )
+        return columns
+
+    def _restore_removed_names(self) -> None:
+        from tensorflow.python.ops import array_ops, control_flow_ops
+        from tensorflow.python.util import nest
+
+        tf = self.tf
+        removed = (
+            (array_ops, "stack", tf.stack),
+            (array_ops, "unstack", tf.unstack),
+            (control_flow_ops, "Assert", tf.debugging.Assert),
+            (control_flow_ops, "cond", tf.compat.v1.cond),
+            (control_flow_ops, "while_loop", tf.compat.v1.while_loop),
+            (nest, "is_sequence", lambda value: isinstance(value, (list, tuple, dict))),
+        )
+        missing = [entry for entry in removed if not hasattr(entry[0], entry[1])]
+        for module, name, function in missing:
+            setattr(module, name, function)
+        if missing:
+            self.notes = "names put back for DIEN: " + ", ".join(name for _, name, _ in missing)
+
+    def compiled_request(self) -> Any:
+        """A `tf.function`, or with eager execution off the session behind `predict_on_batch`."""
+        if self.tf.executing_eagerly():
+            return super().compiled_request()
+        return self.model.predict_on_batch(self.first_rows(1))
+
+
+if __name__ == "__main__":
+    serve(DeepCTRSubject)

@@ -1,0 +1,88 @@
+"""deeprec_tf, as its documentation has it: a builder, `compile`, `fit` on a dict of arrays.
+
+DIEN has two forms: by default the builder's own (the paper's: inner products as auxiliary score,
+bilinear attention), and with `{"form": "released"}` the maths of the authors' code, which is
+DeepCTR's too (auxiliary network, attention by a network of 64 and 16 units).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from subject import HIDDEN_UNITS, FitSubject, serve
+from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+
+FORMS: dict[str, dict[str, Any]] = {
+    "own": {},
+    "released": {"aux_type": "mlp", "attention": "mlp", "attention_units": (64, 16)},
+}
+
+
+class DeepRecSubject(FitSubject):
+    """The builders of this library."""
+
+    def load(self) -> dict[str, str]:
+        """Imports the library."""
+        import keras
+        import tensorflow as tf
+
+        import deeprec_tf
+        import deeprec_tf.models
+
+        self.keras, self.tf, self.library = keras, tf, deeprec_tf
+        return {
+            "deeprec_tf": deeprec_tf.__version__, "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+        }  # fmt: skip
+
+    def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
+        """Builds and compiles."""
+        self.keras.utils.set_random_seed(0)
+        builder = getattr(self.library.models, model)
+        if model == "DeepFM":
+            columns = self._tabular_columns(data)
+            self.model = builder(columns, hidden_units=HIDDEN_UNITS)
+        else:
+            columns = self._behavior_columns(data, with_negatives=model == "DIEN")
+            form = FORMS[options.get("form", "own")]
+            self.model = builder(columns, ["item", "cate"], hidden_units=HIDDEN_UNITS, **form)
+        self.model.compile("adam", "binary_crossentropy")
+        names = [tensor.name for tensor in self.model.inputs]
+        self.set_data(data.columns(*names), data.arrays["label"], batch)
+        self._served: Any = None
+
+    def _sparse(self, name: str, rows: int, table: str | None = None) -> Any:
+        return self.library.SparseFeat(
+            name, rows, embedding_dim=EMBEDDING_DIM, embedding_name=table
+        )
+
+    def _tabular_columns(self, data: Workload) -> list:
+        columns = [self._sparse(name, data.table_rows[name]) for name in CATEGORIES]
+        return [*columns, self.library.DenseFeat("numbers", NUMBERS)]
+
+    def _behavior_columns(self, data: Workload, *, with_negatives: bool) -> list:
+        columns = [
+            self._sparse(name, data.table_rows[name])
+            for name in ("user", *CONTEXT_ROWS, "item", "cate")
+        ]
+        columns.append(self.library.DenseFeat("score", 1))
+        for prefix in ("hist_", "neg_hist_") if with_negatives else ("hist_",):
+            for name in ("item", "cate"):
+                steps = self._sparse(prefix + name, data.table_rows[name], table=name)
+                columns.append(self.library.VarLenSparseFeat(steps, maxlen=HISTORY_STEPS))
+        return columns
+
+    def compiled_request(self) -> Any:
+        """The library's serving function."""
+        from deeprec_tf import export
+
+        make = getattr(export, "serving_function", None)
+        if make is None:
+            return super().compiled_request()
+        if self._served is None:
+            self._served = make(self.model)
+        return self._served(self.first_rows(1))
+
+
+if __name__ == "__main__":
+    serve(DeepRecSubject)

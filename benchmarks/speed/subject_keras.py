@@ -1,0 +1,133 @@
+"""Plain Keras 3: what one writes by hand without a recommender library.
+
+One `Embedding` a field, `fit` on a dict of arrays, `compile("adam", "binary_crossentropy")` and no
+other setting. DIN's attention has sigmoid units by default; `{"dice": true}` writes Dice as a
+layer. There is no DIEN in plain Keras; in its place stands a GRU with attention over its states,
+which is less work (no second recurrence, no auxiliary loss).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from subject import HIDDEN_UNITS, FitSubject, serve
+from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+
+ATTENTION_UNITS = (80, 40)
+
+
+class KerasSubject(FitSubject):
+    """Models written with Keras's own layers."""
+
+    def load(self) -> dict[str, str]:
+        """Imports Keras."""
+        import keras
+        import tensorflow as tf
+
+        self.keras, self.tf = keras, tf
+        return {"keras": keras.__version__, "tensorflow": tf.__version__}
+
+    def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
+        """Builds and compiles."""
+        self.keras.utils.set_random_seed(0)
+        writers = {"DeepFM": self._deepfm, "DIN": self._din, "DIEN": self._gru_attention}
+        inputs, output = writers[model](data, options)
+        self.model = self.keras.Model(inputs, output)
+        self.model.compile("adam", "binary_crossentropy")
+        self.set_data(data.columns(*inputs), data.arrays["label"], batch)
+
+    def _ids(self, *names: str, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+        return {name: self.keras.Input(shape, dtype="int32", name=name) for name in names}
+
+    def _tower(self, x: Any) -> Any:
+        for units in HIDDEN_UNITS:
+            x = self.keras.layers.Dense(units, activation="relu")(x)
+        return x
+
+    def _deepfm(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        ops, layers = self.keras.ops, self.keras.layers
+        ids = self._ids(*CATEGORIES)
+        numbers = self.keras.Input((NUMBERS,), name="numbers")
+        factors, weights = [], []
+        for name, column in ids.items():
+            factors.append(layers.Embedding(data.table_rows[name], EMBEDDING_DIM)(column))
+            weights.append(layers.Embedding(data.table_rows[name], 1)(column))
+        field_vectors = ops.stack(factors, axis=1)  # (B, F, D)
+        linear = ops.sum(ops.concatenate(weights, -1), -1, keepdims=True)  # (B, 1)
+        linear = linear + layers.Dense(1)(numbers)
+        total = ops.sum(field_vectors, axis=1)
+        pairs = ops.square(total) - ops.sum(ops.square(field_vectors), axis=1)
+        interaction = 0.5 * ops.sum(pairs, -1, keepdims=True)  # (B, 1)
+        flat = ops.concatenate([layers.Flatten()(field_vectors), numbers], -1)
+        logit = linear + interaction + layers.Dense(1, use_bias=False)(self._tower(flat))
+        return {**ids, "numbers": numbers}, ops.sigmoid(logit)
+
+    def _din(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        inputs, target, behaviors, mask, context = self._behavior_vectors(data)
+        weights = self._attention(target, behaviors, options.get("dice", False))
+        weights = self.keras.ops.where(mask, weights, 0.0)
+        interest = self.keras.ops.einsum("bt,btd->bd", weights, behaviors)
+        return inputs, self._answer([target, interest, *context])
+
+    def _gru_attention(self, data: Workload, options: dict[str, Any]) -> tuple[dict, Any]:
+        ops = self.keras.ops
+        inputs, target, behaviors, mask, context = self._behavior_vectors(data)
+        states = self.keras.layers.GRU(2 * EMBEDDING_DIM, return_sequences=True)(
+            behaviors, mask=mask
+        )
+        weights = self._attention(target, states, options.get("dice", False))
+        weights = ops.softmax(ops.where(mask, weights, -1e9), axis=-1)
+        interest = ops.einsum("bt,btd->bd", weights, states)
+        return inputs, self._answer([target, interest, *context])
+
+    def _behavior_vectors(self, data: Workload) -> tuple[dict[str, Any], Any, Any, Any, list]:
+        """Inputs, target (B, D), behaviors (B, T, D), mask (B, T) and the context's vectors."""
+        ops, layers = self.keras.ops, self.keras.layers
+        inputs = self._ids("user", *CONTEXT_ROWS, "item", "cate")
+        inputs |= self._ids("hist_item", "hist_cate", shape=(HISTORY_STEPS,))
+        inputs["score"] = self.keras.Input((1,), name="score")
+        tables = {n: layers.Embedding(rows, EMBEDDING_DIM) for n, rows in data.table_rows.items()}
+        target = [tables[name](inputs[name]) for name in ("item", "cate")]
+        behaviors = [tables[name](inputs[f"hist_{name}"]) for name in ("item", "cate")]
+        context = [tables[name](inputs[name]) for name in ("user", *CONTEXT_ROWS)]
+        return (
+            inputs,
+            ops.concatenate(target, -1),
+            ops.concatenate(behaviors, -1),
+            ops.not_equal(inputs["hist_item"], 0),
+            [*context, inputs["score"]],
+        )
+
+    def _attention(self, target: Any, steps: Any, dice: bool) -> Any:
+        """Weights (B, T) of the steps by target, difference and product, before any mask."""
+        ops, layers = self.keras.ops, self.keras.layers
+        repeated = layers.RepeatVector(HISTORY_STEPS)(target)
+        x = ops.concatenate([repeated, steps, repeated - steps, repeated * steps], -1)
+        for units in ATTENTION_UNITS:
+            x = layers.Dense(units, activation=None if dice else "sigmoid")(x)
+            if dice:
+                x = self._dice()(x)
+        return layers.Dense(1)(x)[..., 0]
+
+    def _dice(self) -> Any:
+        keras = self.keras
+
+        class Dice(keras.layers.Layer):
+            def build(self, shape):
+                self.norm = keras.layers.BatchNormalization(center=False, scale=False)
+                self.norm.build(shape)
+                self.alpha = self.add_weight(shape=shape[-1:], initializer="zeros")
+
+            def call(self, x, training=None):
+                gate = keras.ops.sigmoid(self.norm(x, training=training))
+                return gate * x + (1.0 - gate) * self.alpha * x
+
+        return Dice()
+
+    def _answer(self, parts: list) -> Any:
+        tower = self._tower(self.keras.ops.concatenate(parts, -1))
+        return self.keras.layers.Dense(1, activation="sigmoid")(tower)
+
+
+if __name__ == "__main__":
+    serve(KerasSubject)

@@ -1,0 +1,154 @@
+"""Torch-RecHub: its trainer over its own data loader, or with `{"ready": true}` over ready batches.
+
+The second leaves out the loader's cost (one Python dict a row), so that the models compare. Its
+DIEN is less work than the paper's: two recurrences of 16 units, and inner products as auxiliary
+score.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from subject import HIDDEN_UNITS, Span, Subject, serve
+from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, NUMBERS, Workload
+
+TOWER = {"dims": list(HIDDEN_UNITS)}
+
+
+class TorchRecHubSubject(Subject):
+    """The models of Torch-RecHub under its CTR trainer."""
+
+    def load(self) -> dict[str, str]:
+        """Imports the package."""
+        import torch
+        import torch_rechub.basic.features
+        import torch_rechub.models.ranking
+        import torch_rechub.trainers
+        import torch_rechub.utils.data
+        import tqdm
+
+        tqdm.tqdm.monitor_interval = 0
+        self.torch, self.package = torch, torch_rechub
+        self.features = torch_rechub.basic.features
+        torch.set_num_threads(1)
+        return {"torch_rechub": version("torch-rechub"), "torch": torch.__version__}
+
+    def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
+        """Builds the model and its trainer."""
+        self.torch.manual_seed(0)
+        self.batch, self.rows = batch, data.rows
+        self.is_ready = options.get("ready", False)
+        build = {"DeepFM": self._deepfm, "DIN": self._din, "DIEN": self._dien}[model]
+        self.model, self.x = build(data)
+        self.y = data.arrays["label"]
+        self.trainer = self.package.trainers.CTRTrainer(
+            self.model, model_path=tempfile.gettempdir(), loss_mode=model != "DIEN"
+        )
+
+    def _sparse(self, name: str, rows: int, **options: Any) -> Any:
+        return self.features.SparseFeature(
+            name, vocab_size=rows, embed_dim=EMBEDDING_DIM, **options
+        )
+
+    def _deepfm(self, data: Workload) -> tuple[Any, dict[str, np.ndarray]]:
+        fields = [self._sparse(name, data.table_rows[name]) for name in CATEGORIES]
+        numbers = [f"I{index}" for index in range(NUMBERS)]
+        dense = [self.features.DenseFeature(name) for name in numbers]
+        x = data.columns(*CATEGORIES)
+        x |= dict(zip(numbers, data.arrays["numbers"].T, strict=True))
+        model = self.package.models.ranking.DeepFM(
+            deep_features=dense + fields, fm_features=fields,
+            mlp_params={**TOWER, "activation": "relu"},
+        )
+        return model, x
+
+    def _behavior_features(self, data: Workload, *prefixes: str) -> tuple[dict[str, list], list]:
+        context = ("user", *CONTEXT_ROWS)
+        parts = {
+            "features": [self._sparse(name, data.table_rows[name]) for name in context],
+            "target_features": [
+                self._sparse(name, data.table_rows[name], padding_idx=0)
+                for name in ("item", "cate")
+            ],
+        }
+        for prefix, part in zip(
+            prefixes, ("history_features", "neg_history_features"), strict=False
+        ):
+            parts[part] = [
+                self.features.SequenceFeature(
+                    prefix + name, vocab_size=data.table_rows[name], embed_dim=EMBEDDING_DIM,
+                    pooling="concat", shared_with=name, padding_idx=0,
+                )
+                for name in ("item", "cate")
+            ]
+        names = [*context, "item", "cate"]
+        return parts, names + [prefix + name for prefix in prefixes for name in ("item", "cate")]
+
+    def _din(self, data: Workload) -> tuple[Any, dict[str, np.ndarray]]:
+        parts, names = self._behavior_features(data, "hist_")
+        model = self.package.models.ranking.DIN(
+            **parts, mlp_params=dict(TOWER), attention_mlp_params={"dims": [80, 40]}
+        )
+        return model, data.columns(*names)
+
+    def _dien(self, data: Workload) -> tuple[Any, dict[str, np.ndarray]]:
+        parts, names = self._behavior_features(data, "hist_", "neg_hist_")
+        model = self.package.models.ranking.DIEN(**parts, mlp_params=dict(TOWER))
+        return model, data.columns(*names)
+
+    def _tensors(self, first: int, last: int) -> dict[str, Any]:
+        return {
+            name: self.torch.from_numpy(np.ascontiguousarray(column[first:last]))
+            for name, column in self.x.items()
+        }
+
+    def _batches(self, rows: int, batch: int, *, shuffled: bool) -> Any:
+        if self.is_ready:
+            return [
+                (self._tensors(first, first + batch),
+                 self.torch.from_numpy(self.y[first : first + batch]))
+                for first in range(0, rows, batch)
+            ]  # fmt: skip
+        x = {name: column[:rows] for name, column in self.x.items()}
+        one = {name: column[:1] for name, column in x.items()}
+        loaders = self.package.utils.data.DataGenerator(x, self.y[:rows]).generate_dataloader(
+            x_val=one, y_val=self.y[:1], x_test=x, y_test=self.y[:rows],
+            batch_size=batch, num_workers=0,
+        )
+        return loaders[0 if shuffled else 2]
+
+    def train(self, steps: int) -> Span:
+        """One epoch of the trainer."""
+        batches = self._batches(steps * self.batch, self.batch, shuffled=True)
+        span = Span()
+        self.trainer.train_one_epoch(batches)
+        return span.stop()
+
+    def predict(self, rows: int, batch: int) -> Span:
+        """The trainer's `predict`."""
+        batches = self._batches(rows, batch, shuffled=False)
+        span = Span()
+        self.trainer.predict(self.model, batches)
+        return span.stop()
+
+    def request(self) -> Any:
+        """A forward pass; the package documents no other way."""
+        self.model.eval()
+        with self.torch.no_grad():
+            answer = self.model(self._tensors(0, 1))
+        return (answer[0] if isinstance(answer, tuple) else answer).numpy()
+
+    def compiled_request(self) -> Any:
+        """The same forward pass."""
+        return self.request()
+
+    def parameters(self) -> int:
+        """All weights of the module."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+
+if __name__ == "__main__":
+    serve(TorchRecHubSubject)

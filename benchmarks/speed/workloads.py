@@ -1,0 +1,134 @@
+"""Seeded synthetic training data for the speed benchmark; nothing is downloaded.
+
+Ids follow a Zipf law, so that rows repeat within a batch as they do in click logs; labels carry
+no meaning, since only speed is measured. Every column is an array of its own, named as the
+models' inputs are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+EMBEDDING_DIM = 16
+ZIPF_EXPONENT = 1.05
+CATEGORIES = tuple(f"C{field}" for field in range(26))
+NUMBERS = 13
+HISTORY_STEPS = 50
+SHORTEST_HISTORY = 5
+CONTEXT_ROWS = {"gender": 3, "age": 10, "hour": 24}
+LARGE_FIELD = CATEGORIES[-1]
+LARGE_FIELD_IDS = 10_000
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Columns of a training set.
+
+    Attributes:
+        arrays: columns by name, one entry a row of the set; `label` is among them.
+        table_rows: rows of the embedding table, by column; histories share their item's.
+    """
+
+    arrays: dict[str, np.ndarray]
+    table_rows: dict[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Examples in the set."""
+        return len(self.arrays["label"])
+
+    def columns(self, *names: str) -> dict[str, np.ndarray]:
+        """Some of the columns, by name."""
+        return {name: self.arrays[name] for name in names}
+
+    def save(self, path: Path) -> None:
+        """Writes the set to one .npz file."""
+        np.savez(path, table_rows=np.array(json.dumps(self.table_rows)), **self.arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Workload:
+        """Reads what `save` wrote."""
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return cls(table_rows=json.loads(str(arrays.pop("table_rows"))), arrays=arrays)
+
+
+def zipf_ids(
+    rng: np.random.Generator, shape: int | tuple[int, ...], rows: int, *, first: int = 0
+) -> np.ndarray:
+    """Ids in [first, first + rows), the k-th most frequent drawn about as often as 1 / k**1.05.
+
+    Which id is how frequent is itself drawn, so that frequent rows are spread over the table.
+    """
+    cumulative = np.cumsum(np.arange(1.0, rows + 1.0) ** -ZIPF_EXPONENT)
+    rank = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
+    return (rng.permutation(rows)[np.minimum(rank, rows - 1)] + first).astype(np.int32)
+
+
+def tabular(rows: int = 200_000, seed: int = 7) -> Workload:
+    """Click log of a display ad: 26 fields with 10 to 100,000 ids, 324,475 in all; 13 numbers."""
+    rng = np.random.default_rng(seed)
+    sizes = np.round(np.logspace(1, 5, len(CATEGORIES))).astype(int)
+    table_rows = {name: int(size) for name, size in zip(CATEGORIES, sizes, strict=True)}
+    arrays = {name: zipf_ids(rng, rows, size) for name, size in table_rows.items()}
+    arrays["numbers"] = np.log1p(rng.lognormal(size=(rows, NUMBERS))).astype(np.float32)
+    arrays["label"] = (rng.random(rows) < 0.25).astype(np.float32)
+    return Workload(arrays, table_rows)
+
+
+def large_table(table_rows: int, rows: int = 100_000, seed: int = 7) -> Workload:
+    """`tabular` with one field in a table of any size.
+
+    The field has the same 10,000 distinct ids whatever the table's size, spread evenly over it:
+    a batch touches as many rows of a large table as of a small one.
+    """
+    small = tabular(rows, seed)
+    rng = np.random.default_rng(seed + 1)
+    ids = zipf_ids(rng, rows, LARGE_FIELD_IDS) * np.int32(table_rows // LARGE_FIELD_IDS)
+    return Workload(
+        {**small.arrays, LARGE_FIELD: ids}, {**small.table_rows, LARGE_FIELD: table_rows}
+    )
+
+
+def behavior(rows: int = 60_000, seed: int = 8) -> Workload:
+    """Clicks with histories: 50,000 items of 500 categories, 5 to 50 steps of at most 50.
+
+    Every real step has a sampled negative. Beside target and history stand a user (20,000), three
+    small context fields and one number.
+    """
+    rng = np.random.default_rng(seed)
+    items, categories, users, steps = 50_000, 500, 20_000, HISTORY_STEPS
+    category_of = np.zeros(items, np.int32)  # the padding item 0 is of category 0
+    category_of[1:] = rng.integers(1, categories, items - 1)
+    length = rng.integers(SHORTEST_HISTORY, steps + 1, rows).astype(np.int32)
+    is_real = np.arange(steps) < length[:, None]
+    history = np.where(is_real, zipf_ids(rng, (rows, steps), items - 1, first=1), 0)
+    negatives = np.where(is_real, rng.integers(1, items, (rows, steps), np.int32), 0)
+    item = zipf_ids(rng, rows, items - 1, first=1)
+    arrays = {
+        "user": zipf_ids(rng, rows, users - 1, first=1),
+        "item": item,
+        "cate": category_of[item],
+        "hist_item": history.astype(np.int32),
+        "hist_cate": category_of[history],
+        "neg_hist_item": negatives.astype(np.int32),
+        "neg_hist_cate": category_of[negatives],
+        "seq_length": length,
+        **{name: zipf_ids(rng, rows, size) for name, size in CONTEXT_ROWS.items()},
+        "score": rng.random(rows).astype(np.float32),
+        "label": rng.integers(0, 2, rows).astype(np.float32),
+    }
+    return Workload(arrays, {"user": users, "item": items, "cate": categories, **CONTEXT_ROWS})
+
+
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "tabular": tabular,
+    "behavior": behavior,
+    "table_10k": lambda: large_table(10_000),
+    "table_10m": lambda: large_table(10_000_000),
+}
