@@ -79,8 +79,8 @@ CASES: dict[str, Case] = {
     "DIN": Case(
         "DIN", "behavior", "Keras",
         (
-            Entry("deeprec_tf", "deeprec_tf", "Dice"),
-            Entry("Keras", "keras", "sigmoid: less work"),
+            Entry("deeprec_tf", "deeprec_tf", "Dice in attention and tower"),
+            Entry("Keras", "keras", "sigmoid in the attention: less work"),
             Entry("Keras with Dice", "keras", "Dice in the attention", {"dice": True}),
             Entry("DeepCTR", "deepctr", "Dice in the attention"),
             *RECHUB,
