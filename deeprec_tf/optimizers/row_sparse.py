@@ -90,18 +90,31 @@ class RowSparse:
         factor = tf.cast(self.weight_decay, variable.dtype) * learning_rate
         return factor * tf.gather(variable, rows.indices)
 
-    def add_to_rows(self, variable, rows: Rows, delta: tf.Tensor) -> None:
+    def add_to_rows(
+        self, variable, rows: Rows, delta: tf.Tensor, start: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Add to the rows of a table; rows that only fill up a static shape add nothing.
 
         Args:
             variable: the table (V, ...), of the model or of the optimizer.
             rows: which rows.
             delta: (R, ...) what to add.
+            start: (R, ...) what those rows hold, if it is at hand: saves a gather.
+
+        Returns:
+            (R, ...) what the rows hold now.
         """
-        if rows.real is not None:
-            real = tf.reshape(rows.real, [-1] + [1] * (delta.shape.rank - 1))
-            delta = tf.where(real, delta, tf.zeros_like(delta))
+        if rows.real is None:
+            # Rows that occur once each are written, which on a CPU is far faster than adding.
+            start = tf.gather(variable, rows.indices) if start is None else start
+            total = start + delta
+            self.assign(variable, tf.IndexedSlices(total, rows.indices))
+            return total
+        real = tf.reshape(rows.real, [-1] + [1] * (delta.shape.rank - 1))
+        delta = tf.where(real, delta, tf.zeros_like(delta))
         self.assign_add(variable, tf.IndexedSlices(delta, rows.indices))
+        # Written first and read after: the other order makes XLA copy the whole table.
+        return tf.gather(variable, rows.indices)
 
     def _backend_apply_gradients(self, grads, trainable_variables):
         self._indices_with_rows = frozenset(

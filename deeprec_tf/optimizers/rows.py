@@ -98,10 +98,53 @@ def _is_traced_for_xla() -> bool:
     return tf.__internal__.get_enclosing_xla_context() is not None
 
 
+def _on_cpu() -> bool:
+    return not any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
+
+
 def _compact_rows(slices: tf.IndexedSlices) -> Rows:
     indices, position = tf.unique(slices.indices)
-    sums = tf.math.unsorted_segment_sum(slices.values, position, tf.shape(indices)[0])
+    count = tf.shape(indices)[0]
+    pieces = None
+    if _on_cpu() and not _is_traced_for_xla():
+        pieces = _pieces(slices.values)
+    if pieces is None:
+        sums = tf.math.unsorted_segment_sum(slices.values, position, count)
+    else:
+        sums = _sums_by_matmul(slices.values, position, count, pieces)
     return Rows(indices, tf.ensure_shape(sums, (None, *slices.values.shape[1:])), None)
+
+
+def _pieces(values: tf.Tensor) -> int | None:
+    """Parts of equal width, 4 to 31 each, to cut rows into for `_sums_by_matmul`; None: don't."""
+    width = values.shape[1:].num_elements()
+    if width is None or values.dtype not in (tf.float32, tf.float64):
+        return None
+    widths = ((pieces, width / pieces) for pieces in range(1, width // 4 + 1))
+    return next((pieces for pieces, part in widths if part < 32 and part == int(part)), None)
+
+
+def _sums_by_matmul(values, position, count, pieces):
+    """Sum rows as a product with a sparse matrix of ones: bit for bit `unsorted_segment_sum`.
+
+    A fifth to a half of its time on a CPU, where the kernel of the product has a plain inner
+    loop for widths below 32 and that of the sum starts an Eigen expression a row.
+    """
+    occurrences = tf.shape(position, out_type=tf.int64)[0]
+    # A pair (row of the sum, occurrence) of int32 is one int64: its low and its high half.
+    pairs = tf.cast(position, tf.int64) + tf.range(occurrences) * 2**32
+    if pieces > 1:
+        parts = tf.range(pieces, dtype=tf.int64) * (1 + 2**32)
+        pairs = tf.reshape(pairs[:, None] * pieces + parts, [-1])
+    width = values.shape[1:].num_elements() // pieces
+    shape = tf.stack([tf.cast(count, tf.int64), occurrences])
+    sums = tf.raw_ops.SparseTensorDenseMatMul(
+        a_indices=tf.bitcast(pairs, tf.int32),
+        a_values=tf.ones(tf.shape(pairs), values.dtype),
+        a_shape=shape * pieces,
+        b=tf.reshape(values, (-1, width)),
+    )
+    return tf.reshape(sums, (-1, *values.shape[1:]))
 
 
 def _static_rows(slices: tf.IndexedSlices) -> Rows:

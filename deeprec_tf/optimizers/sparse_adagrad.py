@@ -93,8 +93,6 @@ class SparseAdagrad(RowSparse, keras.optimizers.Adagrad):
         """One step of Adagrad on the rows that have a gradient."""
         accumulator = self._accumulators[self._get_variable_index(variable)].value
         decay = self.decay_of_rows(rows, variable, learning_rate)
-        # Written first and read after: the other order makes XLA copy the whole accumulator.
-        self.add_to_rows(accumulator, rows, tf.square(rows.values))
-        total = tf.gather(accumulator, rows.indices)
+        total = self.add_to_rows(accumulator, rows, tf.square(rows.values))
         step = learning_rate * rows.values / tf.sqrt(total + self.epsilon)
         self.add_to_rows(variable, rows, -(step + decay))

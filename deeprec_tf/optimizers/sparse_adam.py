@@ -127,15 +127,15 @@ class SparseAdam(RowSparse, keras.optimizers.Adam):
         v = tf.gather(velocity, rows.indices)
         v_change = (tf.square(rows.values) - v) * (1 - beta_2)
         decay = self.decay_of_rows(rows, variable, learning_rate)
-        self.add_to_rows(momentum, rows, m_change)
-        self.add_to_rows(velocity, rows, v_change)
+        self.add_to_rows(momentum, rows, m_change, m)
+        self.add_to_rows(velocity, rows, v_change, v)
 
         m, v = m + m_change, v + v_change
         if self.amsgrad:
             largest = self._velocity_hats[index].value
             v_hat = tf.gather(largest, rows.indices)
             rise = tf.maximum(v - v_hat, 0)
-            self.add_to_rows(largest, rows, rise)
+            self.add_to_rows(largest, rows, rise, v_hat)
             v = v_hat + rise
         adam = learning_rate * correction * m / (tf.sqrt(v) + self.epsilon)
         self.add_to_rows(variable, rows, -(adam + decay))

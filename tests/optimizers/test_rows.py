@@ -4,6 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeprec_tf.optimizers import rows as rows_module
 from deeprec_tf.optimizers import sum_repeated_rows
 from deeprec_tf.optimizers.rows import summed_rows
 from tests.reference.optimizers import dense
@@ -74,3 +75,34 @@ def test_ids_beyond_32_bits_and_values_of_higher_rank(static_shapes):
     sums = dict(zip(summed.indices.numpy().tolist()[:2], summed.values.numpy(), strict=False))
     np.testing.assert_array_equal(sums[2**40], np.full((2, 2), 2))
     np.testing.assert_array_equal(sums[3], np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1,), (4,), (17,), (31,), (32,), (37,), (2, 33), (64,), ()])
+def test_the_fast_sum_is_bit_for_bit_the_plain_one(shape, dtype):
+    generator = np.random.default_rng(3)
+    values = tf.constant(generator.normal(size=(300, *shape)), dtype)
+    ids = tf.constant(generator.integers(0, 40, 300), tf.int64)
+
+    @tf.function
+    def summed(values, ids):
+        return sum_repeated_rows(tf.IndexedSlices(values, ids), static_shapes=False)
+
+    different, position = tf.unique(ids)
+    expected = tf.math.unsorted_segment_sum(values, position, tf.size(different))
+    got = summed(values, ids)
+    assert got.values.dtype == dtype
+    np.testing.assert_array_equal(got.indices, different)
+    np.testing.assert_array_equal(got.values, expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "expected"),
+    [
+        ((9, 16), "float32", 1), ((9, 4, 16), "float32", 4), ((9, 33), "float32", 3),
+        ((9, 3), "float32", None), ((9, 37), "float32", None), ((9,), "float32", None),
+        ((9, 16), "bfloat16", None),
+    ],
+)
+def test_which_rows_are_summed_by_a_product(shape, dtype, expected):
+    assert rows_module._pieces(tf.zeros(shape, dtype)) == expected
