@@ -6,6 +6,7 @@ from keras import ops
 from deeprec_tf.layers.core.activations import activation_layer
 from deeprec_tf.layers.core.masking import masked_softmax
 from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.valid_steps import steps_of
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -70,24 +71,30 @@ class LocalActivationUnit(keras.layers.Layer):
 
     def call(self, target, behaviors, behaviors_mask=None, training=False):
         """Applies the layer."""
-        of_target, of_behavior, of_difference, of_product = ops.split(self.kernel, 4)
-        per_row = ops.matmul(target, of_target + of_difference) + self.bias  # (B, n)
-        pairs = ops.concatenate([behaviors, target[:, None, :] * behaviors], axis=-1)
-        per_step = ops.matmul(
-            pairs, ops.concatenate([of_behavior - of_difference, of_product])
-        )  # (B, T, n)
-        x = per_row[:, None, :] + per_step
-        if self.activation == "dice":
-            x = self.first_activation(x, mask=behaviors_mask, training=training)
-        else:
-            x = self.first_activation(x)
-        x = self.hidden(x, mask=behaviors_mask, training=training)
-        scores = ops.cast(self.score(x)[..., 0], "float32")  # (B, T)
+        steps = steps_of(behaviors_mask, training=training)
+        scores = steps.restore(
+            self._scores(target, steps.take(behaviors), steps, training)
+        )  # (B, T)
         if self.normalize:
             if behaviors_mask is None:
                 behaviors_mask = ops.ones_like(scores, dtype="bool")
             return masked_softmax(scores / float(target.shape[-1]) ** 0.5, behaviors_mask)
         return scores if behaviors_mask is None else scores * ops.cast(behaviors_mask, "float32")
+
+    def _scores(self, target, keys, steps, training):
+        of_target, of_behavior, of_difference, of_product = ops.split(self.kernel, 4)
+        per_row = ops.matmul(target, of_target + of_difference) + self.bias  # (B, n)
+        pairs = ops.concatenate([keys, steps.of_rows(target) * keys], axis=-1)
+        per_step = ops.matmul(
+            pairs, ops.concatenate([of_behavior - of_difference, of_product])
+        )  # (steps, n)
+        x = steps.of_rows(per_row) + per_step
+        if self.activation == "dice":
+            x = self.first_activation(x, mask=steps.mask, training=training)
+        else:
+            x = self.first_activation(x)
+        x = self.hidden(x, mask=steps.mask, training=training)
+        return ops.cast(self.score(x)[..., 0], "float32")  # (steps,)
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""

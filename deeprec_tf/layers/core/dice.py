@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core._kernels import batch_dice, is_graph_training
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class Dice(keras.layers.Layer):
@@ -51,6 +53,8 @@ class Dice(keras.layers.Layer):
     def call(self, inputs, mask=None, training=False):
         """Applies the layer."""
         values = ops.cast(inputs, "float32")
+        if is_graph_training(training):
+            return ops.cast(self._fused(values, mask), inputs.dtype)
         if training:
             mean, variance = self._batch_statistics(values, mask)
         else:
@@ -59,12 +63,23 @@ class Dice(keras.layers.Layer):
         alpha = ops.cast(self.alpha, "float32")
         return ops.cast(values * (alpha + (1.0 - alpha) * gate), inputs.dtype)
 
+    def _fused(self, values, mask):
+        weights = self._weights(values, mask)
+        outputs, mean, variance = batch_dice(
+            ops.reshape(values, (-1, values.shape[-1])), ops.cast(self.alpha, "float32"),
+            ops.reshape(weights, (-1, 1)), self.epsilon,
+        )
+        self._update_averages(mean, variance, ops.minimum(ops.sum(weights), 1.0))
+        return ops.reshape(outputs, ops.shape(values))
+
+    def _weights(self, values, mask):
+        if mask is None:
+            return ops.ones_like(values[..., :1])
+        return ops.cast(mask, "float32")[..., None]
+
     def _batch_statistics(self, values, mask):
         axes = tuple(range(len(values.shape) - 1))
-        if mask is None:
-            weights = ops.ones_like(values[..., :1])
-        else:
-            weights = ops.cast(mask, "float32")[..., None]
+        weights = self._weights(values, mask)
         count = ops.sum(weights)
         share = weights / ops.maximum(count, 1.0)
         mean = ops.sum(values * share, axis=axes)

@@ -3,6 +3,7 @@ import pytest
 
 from deeprec_tf.layers import AttentionPoolingLayer
 from tests.layers.contract import check_half_precision, check_layer, randomize
+from tests.layers.fast_forms import check_fast_form
 from tests.reference.behavior import local_activation_unit, weighted_sum
 
 GENERATOR = np.random.default_rng(0)
@@ -63,3 +64,10 @@ def test_padding_has_no_influence():
             layer(TARGET, noisy, MASK, training=training),
             layer(TARGET, BEHAVIORS, MASK, training=training), atol=1e-4,
         )
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(None)])
+def test_valid_steps_alone_give_the_same(rows, normalize):
+    layer, _ = built(activation="dice", normalize=normalize)
+    check_fast_form(layer, TARGET[rows], BEHAVIORS[rows], MASK[rows])

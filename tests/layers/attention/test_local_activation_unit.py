@@ -3,6 +3,7 @@ import pytest
 
 from deeprec_tf.layers import LocalActivationUnit
 from tests.layers.contract import check_half_precision, check_layer, randomize
+from tests.layers.fast_forms import check_fast_form
 from tests.reference.behavior import local_activation_unit
 
 GENERATOR = np.random.default_rng(0)
@@ -77,3 +78,32 @@ def test_errors():
         LocalActivationUnit(())
     with pytest.raises(ValueError, match="target is 4 wide, the behaviors 3"):
         LocalActivationUnit()(TARGET, BEHAVIORS[..., :3])
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("activation", ["sigmoid", "dice", "prelu"])
+def test_valid_steps_alone_give_the_same(activation, normalize):
+    layer, _ = built(activation, normalize)
+    check_fast_form(layer, TARGET, BEHAVIORS, MASK)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(2, 3), slice(None)])
+@pytest.mark.parametrize("steps", [1, 5])
+def test_valid_steps_of_any_batch(rows, steps):
+    layer, _ = built("dice", False)
+    mask = MASK[rows, :steps]
+    # The statistics of one or two steps: differences of equal numbers times up to 1e4.
+    tolerance = 1e-5 if mask.sum() > 2 else 1e-3
+    check_fast_form(layer, TARGET[rows], BEHAVIORS[rows, :steps], mask, tolerance=tolerance)
+
+
+def test_without_a_mask_graph_and_eager_agree():
+    layer, _ = built("dice", True)
+    check_fast_form(layer, TARGET, BEHAVIORS)
+
+
+def test_valid_steps_under_mixed_precision():
+    layer = LocalActivationUnit((6, 3), dtype="mixed_bfloat16")
+    layer.build(TARGET.shape, BEHAVIORS.shape)
+    randomize(layer, scale=0.3)
+    check_fast_form(layer, TARGET, BEHAVIORS, MASK, tolerance=0.05)

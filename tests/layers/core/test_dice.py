@@ -3,7 +3,9 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf.layers import Dice
+from deeprec_tf.layers.core import _kernels
 from tests.layers.contract import check_half_precision, check_layer, randomize
+from tests.layers.fast_forms import check_fast_form, training_results
 from tests.reference import core
 
 X = np.random.default_rng(0).normal(2, 3, size=(6, 4)).astype("float32")
@@ -104,3 +106,69 @@ def test_a_replica_without_rows_leaves_the_averages_as_they_are(mask, layer):
     layer(np.zeros((0, 4) if mask is None else (0, 2, 4), "float32"), mask=mask, training=True)
     for weight, was in zip(layer.weights, before, strict=True):
         np.testing.assert_array_equal(weight, was)
+
+
+@pytest.mark.parametrize("mask", [None, MASK, MASK[:1], MASK[:, :1], MASK[1:2]])
+def test_kernel_equals_the_readable_form(mask):
+    layer = Dice()
+    layer.build((None, None, 2))
+    randomize(layer)
+    if mask is None:
+        check_fast_form(layer, STEPS)
+    else:
+        # Over one or two steps z is a difference of equal numbers times up to 1e4.
+        tolerance = 1e-5 if mask.sum() > 2 else 1e-3
+        check_fast_form(layer, STEPS[: len(mask), : mask.shape[1]], mask, tolerance=tolerance)
+
+
+def test_kernel_under_mixed_precision():
+    layer = Dice(dtype="mixed_bfloat16")
+    layer.build((None, None, 2))
+    randomize(layer)
+    got = check_fast_form(layer, STEPS, MASK, tolerance=0.02)
+    assert np.isfinite(got["output"]).all()
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_kernel_gradients_by_finite_differences(is_compiled, monkeypatch):
+    monkeypatch.setattr(_kernels, "_COMPILED_FROM", 0 if is_compiled else 2**62)
+    alpha, weights = np.array([0.2, -0.1, 0.5, 0.0]), np.array([1, 1, 0, 1, 1, 0])
+    pattern = np.random.default_rng(2).normal(size=X.shape) * weights[:, None]
+
+    @tf.function(autograph=False)
+    def gradients(values, alpha):
+        with tf.GradientTape() as tape:
+            tape.watch([values, alpha])
+            outputs, *_ = _kernels.batch_dice(
+                values, alpha, tf.constant(weights[:, None], tf.float32), 1e-8
+            )
+            total = tf.reduce_sum(outputs * tf.constant(pattern, tf.float32))
+        return tape.gradient(total, [values, alpha])
+
+    def value(x, alpha):
+        moments = core.moments(x, weights.astype(bool))
+        return np.sum(pattern * core.dice(x, alpha, *moments))
+
+    of_values, of_alpha = gradients(tf.constant(X), tf.constant(alpha, tf.float32))
+    x = X.astype("float64")
+    for at in np.ndindex(*X.shape):
+        step = np.zeros_like(x)
+        step[at] = 1e-5
+        wanted = (value(x + step, alpha) - value(x - step, alpha)) / 2e-5
+        assert of_values[at].numpy() == pytest.approx(wanted, abs=2e-5)
+    for i in range(4):
+        step = np.zeros(4)
+        step[i] = 1e-5
+        wanted = (value(x, alpha + step) - value(x, alpha - step)) / 2e-5
+        assert of_alpha[i].numpy() == pytest.approx(wanted, abs=2e-5)
+
+
+def test_compiled_kernel_equals_the_plain_one(monkeypatch):
+    layer = Dice()
+    layer.build((None, None, 2))
+    randomize(layer)
+    plain = training_results(layer, (STEPS, MASK), "graph")
+    monkeypatch.setattr(_kernels, "_COMPILED_FROM", 0)
+    compiled = training_results(layer, (STEPS, MASK), "graph")
+    for name, value in plain.items():
+        np.testing.assert_allclose(compiled[name], value, rtol=1e-5, atol=1e-5, err_msg=name)

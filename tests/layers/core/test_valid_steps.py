@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeprec_tf.layers.core._kernels import ValidSteps, is_graph_training
+from deeprec_tf.layers.core.valid_steps import AllSteps, steps_of
+
+GENERATOR = np.random.default_rng(0)
+SEQUENCE = GENERATOR.normal(size=(4, 5, 3)).astype("float32")
+ROWS = GENERATOR.normal(size=(4, 2)).astype("float32")
+MASK = np.arange(5) < np.array([[5], [0], [2], [4]])
+SCATTERED = np.array([[0, 1, 0, 1, 1], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0], [0] * 5], bool)
+MASKS = {
+    "lengths": MASK, "scattered": SCATTERED, "none": np.zeros_like(MASK),
+    "all": np.ones_like(MASK), "one row": MASK[:1], "one step": MASK[:, :1],
+    "no rows": MASK[:0], "no steps": MASK[:, :0],
+}  # fmt: skip
+
+
+@pytest.fixture(params=list(MASKS))
+def mask(request):
+    return MASKS[request.param]
+
+
+def test_take_packs_the_real_steps_in_order(mask):
+    rows, width = mask.shape
+    steps = ValidSteps(tf.constant(mask))
+    packed = steps.take(tf.constant(SEQUENCE[:rows]))
+    real = steps.mask.numpy()
+    wanted = SEQUENCE[:rows, :width][mask]
+    np.testing.assert_array_equal(packed.numpy()[real], wanted)
+    assert real.sum() == mask.sum()
+    assert len(real) > mask.sum() or not rows, "at least one step is added"
+    if len(wanted):
+        assert np.all(packed.numpy()[~real] == wanted[-1]), "added steps repeat a real one"
+
+
+def test_take_of_a_sequence_that_starts_earlier_and_of_one_with_more_axes():
+    steps = ValidSteps(tf.constant(MASK[:, 1:]))
+    real = steps.mask.numpy()
+    for first in (0, 1):
+        packed = steps.take(tf.constant(SEQUENCE), first)
+        wanted = SEQUENCE[:, first : first + 4][MASK[:, 1:]]
+        np.testing.assert_array_equal(packed.numpy()[real], wanted)
+        readable = AllSteps(MASK[:, 1:]).take(tf.constant(SEQUENCE), first)
+        np.testing.assert_array_equal(readable, SEQUENCE[:, first : first + 4])
+    deep = GENERATOR.normal(size=(4, 5, 2, 3)).astype("float32")
+    np.testing.assert_array_equal(
+        steps.take(tf.constant(deep), 1).numpy()[real], deep[:, 1:][MASK[:, 1:]]
+    )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_gradient_of_take_goes_back_to_its_place(first):
+    mask = MASK[:, 1:]
+    steps = ValidSteps(tf.constant(mask))
+    sequence = tf.constant(SEQUENCE)
+    weights = GENERATOR.normal(size=(len(steps.mask), 3)).astype("float32")
+    weights[~steps.mask.numpy()] = 0
+    with tf.GradientTape() as tape:
+        tape.watch(sequence)
+        total = tf.reduce_sum(steps.take(sequence, first) * weights)
+    wanted = np.zeros_like(SEQUENCE)
+    wanted[:, first : first + 4][mask] = weights[: mask.sum()]
+    np.testing.assert_array_equal(tape.gradient(total, sequence), wanted)
+
+
+def test_rows_go_to_their_steps_and_sums_back(mask):
+    count = len(mask)
+    steps = ValidSteps(tf.constant(mask))
+    rows = tf.constant(ROWS[:count])
+    weight = np.zeros((len(steps.mask), 1), "float32")
+    weight[steps.mask.numpy()] = 1
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        spread = steps.of_rows(rows)
+        summed = steps.sum(spread * weight)
+        total = tf.reduce_sum(summed * summed)
+    np.testing.assert_array_equal(
+        spread.numpy()[steps.mask.numpy()], ROWS[:count][np.nonzero(mask)[0]]
+    )
+    lengths = mask.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(summed, ROWS[:count] * lengths, rtol=1e-6)
+    np.testing.assert_allclose(
+        tape.gradient(total, rows), 2 * ROWS[:count] * lengths**2, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in MASKS if name != "no steps"])
+def test_restore_puts_values_in_their_places(name):
+    mask = MASKS[name]
+    steps = ValidSteps(tf.constant(mask))
+    values = np.arange(1, len(steps.mask) + 1).astype("float32") * steps.mask.numpy()
+    values = tf.constant(values)
+    pattern = GENERATOR.normal(size=mask.shape).astype("float32")
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        padded = steps.restore(values)
+        total = tf.reduce_sum(padded * pattern)
+    wanted = np.zeros(mask.shape, "float32")
+    wanted[mask] = np.arange(1, mask.sum() + 1)
+    np.testing.assert_array_equal(padded, wanted)
+    gradient = tape.gradient(total, values).numpy()
+    np.testing.assert_array_equal(gradient[steps.mask.numpy()], pattern[mask])
+    assert np.all(gradient[~steps.mask.numpy()] == 0)
+
+
+def test_few_different_sizes():
+    sizes = set()
+    for count in range(1000, 2000):
+        size = len(ValidSteps(tf.ones((1, count), tf.bool)).mask)
+        assert count < size <= count * 17 / 16 + 1
+        sizes.add(size)
+    assert len(sizes) < 20
+
+
+def test_only_training_in_graph_mode_packs():
+    mask = tf.constant(MASK)
+    seen = {}
+
+    def traced(name, training):
+        def call():
+            seen[name] = type(steps_of(mask, training=training)), is_graph_training(training)
+        return call
+
+    traced("eager", True)()
+    tf.function(traced("graph", True))()
+    tf.function(traced("inference", False))()
+    tf.function(traced("XLA", True), jit_compile=True)()
+    tf.function(lambda: tf.function(traced("inside XLA", True))(), jit_compile=True)()
+    assert seen == {
+        "eager": (AllSteps, False), "graph": (ValidSteps, True), "inference": (AllSteps, False),
+        "XLA": (AllSteps, False), "inside XLA": (AllSteps, False),
+    }
