@@ -19,6 +19,10 @@ PAGE = HERE.parents[1] / "docs" / "speed.md"
 BEGIN = "<!-- speed:begin {name} -->"
 END = "<!-- speed:end {name} -->"
 RATE = "examples_per_cpu_s"
+START = ("first step, s", "peak, MB")
+RATE_HEAD = ("", "examples / CPU s", "lowest to highest", "ratio", *START,
+             "predict, examples / CPU s", "one request, ms", "by `predict`, ms")  # fmt: skip
+STEP_HEAD = ("", "a step, CPU ms", "lowest to highest", "ratio", *START)
 Figures = dict[str, Any]
 
 
@@ -47,37 +51,53 @@ def markdown(head: list[str], lines: list[list[str]]) -> str:
 
 
 def case_table(case: Figures) -> str:
-    """The table of a case: one line a subject."""
+    """The table of a case, one line a subject: of rates, or of the time of a step."""
     subjects = case["subjects"]
     measured = {label: one for label, one in subjects.items() if one.get("train")}
-    head = ["", "examples / CPU s", "lowest to highest", "ratio", "first step, s", "peak, MB"]
-    more = any(one["predict"] for one in measured.values())
-    if more:
-        head += ["predict, examples / CPU s", "one request, ms", "by `predict`, ms"]
+    head, line = (STEP_HEAD, step_line) if case["trains_only"] else (RATE_HEAD, rate_line)
     lines = []
     for label, one in measured.items():
-        rates = [sample[RATE] for sample in one["train"]]
         reference = measured.get(one["reference"], {}).get("train", [])
-        line = [
-            f"{label} ({one['remark']})" if one["remark"] else label,
-            number(statistics.median(rates), ",.0f"),
-            f"{min(rates):,.0f} to {max(rates):,.0f}",
-            number(paired_ratio(one["train"], reference), ".2f"),
-            number(middle(one["setup"], "first_step_s"), ".1f"),
-            number(one["train"][-1]["peak_mb"], ",.0f"),
-        ]
-        if more:
-            line += [
-                number(middle(one["predict"], RATE), ",.0f"),
-                number(middle(one["compiled_request"], "cpu_ms"), ".2f"),
-                number(middle(one["request"], "cpu_ms"), ".1f"),
-            ]
-        lines.append(line)
+        name = f"{label} ({one['remark']})" if one["remark"] else label
+        lines.append([name, *line(one, reference, case["batch"])])
     failed = [
         f"Not measured: {label}, {one['error']}."
         for label, one in subjects.items() if label not in measured and "error" in one
     ]
-    return "\n\n".join([markdown(head, lines), *failed])
+    return "\n\n".join([markdown(list(head), lines), *failed])
+
+
+def rate_line(one: Figures, reference: list[Figures], batch: int) -> list[str]:
+    """A subject's cells under RATE_HEAD."""
+    rates = [sample[RATE] for sample in one["train"]]
+    return [
+        number(statistics.median(rates), ",.0f"),
+        f"{min(rates):,.0f} to {max(rates):,.0f}",
+        number(paired_ratio(one["train"], reference), ".2f"),
+        *start_cells(one),
+        number(middle(one["predict"], RATE), ",.0f"),
+        number(middle(one["compiled_request"], "cpu_ms"), ".2f"),
+        number(middle(one["request"], "cpu_ms"), ".1f"),
+    ]
+
+
+def step_line(one: Figures, reference: list[Figures], batch: int) -> list[str]:
+    """A subject's cells under STEP_HEAD; the ratio is one of times."""
+    steps = [1000 * batch / sample[RATE] for sample in one["train"]]
+    return [
+        number(statistics.median(steps), ",.1f"),
+        f"{min(steps):,.1f} to {max(steps):,.1f}",
+        number(paired_ratio(reference, one["train"]), ".2f"),
+        *start_cells(one),
+    ]
+
+
+def start_cells(one: Figures) -> list[str]:
+    """First step and memory."""
+    return [
+        number(middle(one["setup"], "first_step_s"), ".1f"),
+        number(one["train"][-1]["peak_mb"], ",.0f"),
+    ]
 
 
 def conditions(case: Figures) -> str:

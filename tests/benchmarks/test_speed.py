@@ -21,7 +21,7 @@ def speed():
         return SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
 
 
-def _case(**rates):
+def _case(trains_only=False, **rates):
     """Results of a case in which every subject has the given rate in each round."""
     subjects = {
         label: {
@@ -35,7 +35,8 @@ def _case(**rates):
     }
     machine = {"cpu": "A", "cores": 2, "memory_gib": 8}
     return {
-        "date": "2030-01-02", "rounds": 3, "batch": 1024, "machine": machine, "subjects": subjects,
+        "date": "2030-01-02", "rounds": 3, "batch": 1000, "machine": machine, "subjects": subjects,
+        "trains_only": trains_only,
     }
 
 
@@ -113,8 +114,13 @@ def test_table_has_a_line_a_subject_and_names_what_failed(speed):
     case = _case(ours=[10, 30, 20], Keras=[10, 10, 10])
     case["subjects"]["peer"] = {"error": "VARIABLE was not set"}
     text = speed.table.case_table(case)
-    assert "| ours | 20 | 10 to 30 | 2.00 | 2.0 | 900 |" in text
+    assert "| ours | 20 | 10 to 30 | 2.00 | 2.0 | 900 | – | – | – |" in text
     assert text.endswith("Not measured: peer, VARIABLE was not set.")
+
+
+def test_table_of_steps_has_times_and_their_ratio(speed):
+    case = _case(trains_only=True, ours=[1000, 2000, 4000], Keras=[4000, 8000, 16000])
+    assert "| ours | 500.0 | 250.0 to 1,000.0 | 4.00 | 2.0 | 900 |" in speed.table.case_table(case)
 
 
 def test_page_gets_its_table_between_the_markers(speed):
