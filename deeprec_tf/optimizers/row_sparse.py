@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from deeprec_tf.optimizers.rows import Rows, dense_gradient, sum_repeated_rows, summed_rows
+from deeprec_tf.optimizers.rows import Rows, beside, dense_gradient, in_blocks, summed_rows
 
 
 class RowSparse:
@@ -71,8 +71,12 @@ class RowSparse:
             super().update_step(gradient, variable, learning_rate)
             return
         # Summed here, not before: an all-reduce over replicas makes ids repeat again.
-        rows = summed_rows(tf.cast(gradient, variable.dtype), table_rows=variable.shape[0])
-        self.update_rows(rows, variable, tf.cast(learning_rate, variable.dtype))
+        if isinstance(gradient, _SummedSlices) and gradient.dtype == variable.dtype:
+            rows = gradient.rows
+        else:
+            rows = summed_rows(tf.cast(gradient, variable.dtype), table_rows=variable.shape[0])
+        rate = tf.cast(learning_rate, variable.dtype)
+        in_blocks(lambda block: self.update_rows(block, variable, rate), rows)
 
     def decay_of_rows(self, rows: Rows, variable: tf.Variable, learning_rate: tf.Tensor):
         """Weight decay's part of the step.
@@ -110,8 +114,7 @@ class RowSparse:
             total = start + delta
             self.assign(variable, tf.IndexedSlices(total, rows.indices))
             return total
-        real = tf.reshape(rows.real, [-1] + [1] * (delta.shape.rank - 1))
-        delta = tf.where(real, delta, tf.zeros_like(delta))
+        delta = tf.where(beside(rows.real, delta), delta, tf.zeros_like(delta))
         self.assign_add(variable, tf.IndexedSlices(delta, rows.indices))
         # Written first and read after: the other order makes XLA copy the whole table.
         return tf.gather(variable, rows.indices)
@@ -128,18 +131,19 @@ class RowSparse:
         # The norm, and the clipped values, of summed rows are those of the dense gradient.
         if not (self.clipnorm or self.global_clipnorm or self.clipvalue):
             return grads
-        summed = [
-            sum_repeated_rows(grad) if isinstance(grad, tf.IndexedSlices) else grad
-            for grad in grads
-        ]
+        sparse = {
+            place: summed_rows(grad)
+            for place, grad in enumerate(grads)
+            if isinstance(grad, tf.IndexedSlices)
+        }
         clipped = super()._clip_gradients(
-            [grad.values if isinstance(grad, tf.IndexedSlices) else grad for grad in summed]
+            [sparse[i].values if i in sparse else grad for i, grad in enumerate(grads)]
         )
         return [
-            tf.IndexedSlices(values, grad.indices, grad.dense_shape)
-            if isinstance(grad, tf.IndexedSlices)
+            _SummedSlices(sparse[i]._replace(values=values), grads[i].dense_shape)
+            if i in sparse
             else values
-            for values, grad in zip(clipped, summed, strict=True)
+            for i, values in enumerate(clipped)
         ]
 
     def _apply_weight_decay(self, variables):
@@ -155,3 +159,11 @@ class _DivisibleSlices(tf.IndexedSlices):
     def __truediv__(self, divisor):
         values = self.values / tf.cast(divisor, self.dtype)
         return tf.IndexedSlices(values, self.indices, self.dense_shape)
+
+
+class _SummedSlices(tf.IndexedSlices):
+    """IndexedSlices of summed rows; whatever is made of them is plain IndexedSlices again."""
+
+    def __init__(self, rows, dense_shape):
+        super().__init__(rows.values, rows.indices, dense_shape)
+        self.rows = rows

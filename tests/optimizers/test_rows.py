@@ -106,3 +106,54 @@ def test_the_fast_sum_is_bit_for_bit_the_plain_one(shape, dtype):
 )
 def test_which_rows_are_summed_by_a_product(shape, dtype, expected):
     assert rows_module._pieces(tf.zeros(shape, dtype)) == expected
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(("dtype", "factor"), [("int32", 1), ("int64", 1), ("int64", 2**33)])
+@pytest.mark.parametrize(("size", "different"), [(1, 1), (2, 9), (700, 3), (700, 10**6)])
+def test_hashing_finds_the_last_occurrence_of_every_id(size, different, dtype, factor, jit_compile):
+    ids = np.random.default_rng(size).integers(0, different, size) * factor
+    place_of = {number: place for place, number in enumerate(ids.tolist())}
+    found = tf.function(rows_module._last_occurrences, jit_compile=jit_compile)(
+        tf.constant(ids, dtype))
+    np.testing.assert_array_equal(found, [place_of[number] for number in ids.tolist()])
+
+
+@pytest.mark.parametrize("ids", [[3], [5, 3, 5], [7, 7, 7, 7], list(range(20)), [4, 2**40, 4]])
+def test_sorting_and_hashing_give_the_same_rows(ids):
+    values = np.random.default_rng(4).normal(size=(len(ids), 2)).astype("float32")
+    slices = tf.IndexedSlices(tf.constant(values), tf.constant(ids, tf.int64))
+    found = []
+    for rows in (rows_module._rows_by_sort(slices), rows_module._rows_by_hash(slices)):
+        real = rows.real.numpy()
+        assert real[: real.sum()].all()                              # the real rows come first
+        assert set(rows.indices.numpy().tolist()) == set(ids)
+        assert not rows.values.numpy()[~real].any()
+        order = np.argsort(rows.indices.numpy()[real])
+        found.append((rows.indices.numpy()[real][order], rows.values.numpy()[real][order]))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
+    assert int(rows.count) == len(set(ids))
+
+
+@pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 2048, 2500])
+def test_blocks_hold_every_real_row_once(count):
+    rows = rows_module.Rows(
+        tf.range(2500), tf.ones((2500, 2)), tf.range(2500) < count, tf.constant(count))
+    seen = tf.Variable(tf.zeros((2500,)))
+    sums = tf.Variable(tf.zeros((2500, 2)))
+
+    @tf.function(jit_compile=True)
+    def collect():
+        def update(block):
+            assert block.indices.shape == block.real.shape == (1024,)
+            assert block.values.shape == (1024, 2)
+            seen.scatter_add(tf.IndexedSlices(tf.cast(block.real, tf.float32), block.indices))
+            sums.scatter_add(tf.IndexedSlices(block.values, block.indices))
+
+        rows_module.in_blocks(update, rows)
+
+    collect()
+    expected = np.arange(2500) < count
+    np.testing.assert_array_equal(seen, expected)
+    np.testing.assert_array_equal(sums, np.stack([expected, expected], 1))

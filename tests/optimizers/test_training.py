@@ -107,6 +107,39 @@ def test_the_compiled_step_is_static_and_copies_no_table(make):
     assert not any(" copy(" in line for line in of_table_size)
 
 
+MANY = 5003          # rows of a table for which a batch is updated in blocks
+
+
+def steps_on_many_rows(make, jit_compile):
+    generator = np.random.default_rng(5)
+    table = keras.Variable(generator.normal(size=(MANY, 4)).astype("float32"), name="table")
+    optimizer = make()
+    optimizer.build([table])
+
+    @tf.function(jit_compile=jit_compile)
+    def apply(ids, values):
+        optimizer.apply([tf.IndexedSlices(values, ids, tf.constant([MANY, 4]))], [table])
+
+    for highest in (3, 60, 2000, MANY, MANY):
+        ids = tf.constant(generator.integers(0, highest, 3000), tf.int32)
+        values = tf.constant(generator.normal(size=(3000, 4)), tf.float32)
+        apply(ids, values)
+    return [table.numpy(), *(variable.numpy() for variable in optimizer.variables)], (
+        apply, (ids, values))
+
+
+@optimizers
+def test_updates_in_blocks_are_those_of_graph_mode_and_copy_no_table(make):
+    expected, _ = steps_on_many_rows(make, jit_compile=False)
+    got, (step, arguments) = steps_on_many_rows(make, jit_compile=True)
+    for one, two in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-6)
+    program = step.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+    lines = [line.split("= ")[-1] for line in program.splitlines()]
+    assert any(" while(" in line for line in lines)
+    assert not any(line.startswith(f"f32[{MANY},") and " copy(" in line for line in lines)
+
+
 @all_on_rows
 def test_a_model_saved_in_the_middle_trains_on_to_the_same_weights(make, tmp_path):
     built = model(make())
