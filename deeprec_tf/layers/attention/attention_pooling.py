@@ -1,9 +1,9 @@
 """Attention pooling of behaviors around a target item."""
 
 import keras
-from keras import ops
 
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
+from deeprec_tf.layers.core.valid_steps import steps_of
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -46,10 +46,10 @@ class AttentionPoolingLayer(keras.layers.Layer):
 
     def call(self, target, behaviors, behaviors_mask=None, training=False):
         """Applies the layer."""
-        weights = self.unit(
-            target, behaviors, behaviors_mask=behaviors_mask, training=training
-        )  # (B, T)
-        return ops.einsum("bt,btd->bd", ops.cast(weights, behaviors.dtype), behaviors)
+        steps = steps_of(behaviors_mask, training=training)
+        keys = steps.take(behaviors)
+        weights = self.unit.weigh(target, keys, steps, training=training)  # one a step
+        return steps.weighted_sum(weights, keys)
 
     def compute_mask(self, *args, **kwargs):
         """Time is gone."""

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from deeprec_tf.layers.core.activations import activation_layer
-from deeprec_tf.layers.core.masking import masked_softmax
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.valid_steps import steps_of
 
@@ -72,14 +71,26 @@ class LocalActivationUnit(keras.layers.Layer):
     def call(self, target, behaviors, behaviors_mask=None, training=False):
         """Applies the layer."""
         steps = steps_of(behaviors_mask, training=training)
-        scores = steps.restore(
-            self._scores(target, steps.take(behaviors), steps, training)
+        return steps.restore(
+            self.weigh(target, steps.take(behaviors), steps, training=training)
         )  # (B, T)
+
+    def weigh(self, target, keys, steps, *, training):
+        """The weights in the form of `steps`, for layers that go on step by step.
+
+        Args:
+            target: float tensor (B, D).
+            keys: the behaviors that `steps.take` gave.
+            steps: what `steps_of` gave for their mask.
+            training: whether batch statistics are taken.
+
+        Returns:
+            float32 tensor, one weight a step, padding 0.
+        """
+        scores = self._scores(target, keys, steps, training)
         if self.normalize:
-            if behaviors_mask is None:
-                behaviors_mask = ops.ones_like(scores, dtype="bool")
-            return masked_softmax(scores / float(target.shape[-1]) ** 0.5, behaviors_mask)
-        return scores if behaviors_mask is None else scores * ops.cast(behaviors_mask, "float32")
+            return steps.softmax(scores / float(target.shape[-1]) ** 0.5)
+        return steps.only_real(scores)
 
     def _scores(self, target, keys, steps, training):
         of_target, of_behavior, of_difference, of_product = ops.split(self.kernel, 4)

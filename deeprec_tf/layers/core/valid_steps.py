@@ -2,7 +2,9 @@
 
 from keras import ops
 
-from deeprec_tf.layers.core._kernels import ValidSteps, is_graph_training
+from deeprec_tf.layers.core._kernels import is_graph_training
+from deeprec_tf.layers.core._valid_steps_kernels import ValidSteps
+from deeprec_tf.layers.core.masking import masked_softmax
 
 
 def steps_of(mask, *, training):
@@ -46,6 +48,19 @@ class AllSteps:
     def sum(self, values):
         """Sum of a row's steps: (B, T, n) to (B, n). Padding must be 0."""
         return ops.sum(values, axis=1)
+
+    def weighted_sum(self, weights, values):
+        """Weighted sum of a row's steps: weights (B, T), values (B, T, n) to (B, n)."""
+        return ops.einsum("bt,btd->bd", ops.cast(weights, values.dtype), values)
+
+    def only_real(self, values):
+        """(B, T) with 0 for padding."""
+        return values if self.mask is None else values * ops.cast(self.mask, values.dtype)
+
+    def softmax(self, scores):
+        """Softmax over the real steps of each row: (B, T) to float32 (B, T), padding 0."""
+        mask = ops.ones_like(scores, dtype="bool") if self.mask is None else self.mask
+        return masked_softmax(scores, mask)
 
     def restore(self, values):
         """The padded form (B, T), which it is already."""

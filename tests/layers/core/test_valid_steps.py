@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeprec_tf.layers.core._kernels import ValidSteps, is_graph_training
+from deeprec_tf.layers.core._kernels import is_graph_training
+from deeprec_tf.layers.core._valid_steps_kernels import ValidSteps
 from deeprec_tf.layers.core.valid_steps import AllSteps, steps_of
 
 GENERATOR = np.random.default_rng(0)
@@ -103,6 +104,24 @@ def test_restore_puts_values_in_their_places(name):
     gradient = tape.gradient(total, values).numpy()
     np.testing.assert_array_equal(gradient[steps.mask.numpy()], pattern[mask])
     assert np.all(gradient[~steps.mask.numpy()] == 0)
+
+
+@pytest.mark.parametrize("name", [name for name in MASKS if name != "no steps"])
+def test_softmax_and_weighted_sum_are_those_of_the_readable_form(name):
+    mask = MASKS[name]
+    rows, width = mask.shape
+    sequence = tf.constant(SEQUENCE[:rows, :width])
+    found = []
+    for steps in (ValidSteps(tf.constant(mask)), AllSteps(mask)):
+        with tf.GradientTape() as tape:
+            tape.watch(sequence)
+            taken = steps.take(sequence)
+            pooled = steps.weighted_sum(steps.softmax(taken[..., 0]), taken)
+            pooled += steps.weighted_sum(steps.only_real(taken[..., 1]), taken)
+            total = tf.reduce_sum(pooled**2)
+        found.append((pooled, tape.gradient(total, sequence)))
+    for got, wanted in zip(*found, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_few_different_sizes():
