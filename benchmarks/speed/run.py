@@ -67,13 +67,17 @@ class Process:
             raise SubjectError(f"{measure}: {answer['error']}")
         return answer
 
-    def warm_up(self, seconds: float) -> None:
-        """Trains past what is done once, and finds how many steps take so many seconds."""
+    def warm_up(self, seconds: float) -> dict[str, Any]:
+        """Finds how many steps take so many seconds; gives one turn of them, which isn't counted.
+
+        What a library does once a process, or once a shape that it has not seen, is done then.
+        """
         answer = self.ask("train", steps=2)
         if answer["cpu_s"] < 1.0:
             answer = self.ask("train", steps=3)
         step = answer["cpu_s"] / answer["steps"]
         self.steps = int(min(MOST_STEPS, max(1, round(seconds / step))))
+        return self.ask("train", steps=self.steps)
 
     def stop(self) -> None:
         """Ends the process."""
@@ -143,7 +147,7 @@ class CaseRun:
         self.found[entry.label], self.processes[entry.label] = figures, process
         with self._failing(entry.label):
             figures["setup"].append(process.ask("setup"))
-            process.warm_up(self.options.seconds)
+            figures["warm_up"] = process.warm_up(self.options.seconds)
             say(f"  {entry.label}: first step {figures['setup'][0]['first_step_s']:.1f} s")
 
     def _turn(self, kind: str, measure: Any) -> None:
