@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import EpochOrder, array_dataset
-from deeprec_tf.batches import check_batch
+from deeprec_tf.array_dataset import EpochOrder, array_dataset, unpacked
+from deeprec_tf.dense_part import can_compile, compiled_forward_and_back, forward_and_back
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import (
     columns_of_inputs,
@@ -17,16 +17,14 @@ from deeprec_tf.graph import (
     inputs_of,
     refuse_taken_names,
 )
-from deeprec_tf.labels import clean_labels, clean_weights, split_off
+from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath
+from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
-from deeprec_tf.string_keys import string_keys, string_keys_of_array
-
-DEFAULT_BATCH_SIZE = 256
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class RecModel(keras.Model):
+class RecModel(InputPath, keras.Model):
     """A functional Keras model that knows its feature columns. Every builder returns one.
 
     What it adds to `keras.Model`:
@@ -59,6 +57,10 @@ class RecModel(keras.Model):
         self._ignored_inputs = list(ignored_inputs)
         self.row_order = EpochOrder()
         self._chosen_seed: int | None = None
+        self._jit_asked: bool | str = False
+        with tf.init_scope():
+            # Past attribute tracking: it is no part of the model and must not be saved.
+            object.__setattr__(self, "_first_rows", tf.Variable(0, trainable=False, dtype="int64"))
 
     @property
     def shuffle_seed(self) -> int | None:
@@ -115,24 +117,10 @@ class RecModel(keras.Model):
             loss: Keras loss, name, or dict by task.
             **kwargs: everything else that `keras.Model.compile` takes.
         """
+        self._jit_asked = kwargs.get("jit_compile", "auto")
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
 
     # ---- the input path -----------------------------------------------------------------
-
-    def _is_arrays(self, x: Any) -> bool:
-        return hasattr(x, "keys") and bool(self._columns_config)
-
-    def _check_arrays(self, where: str, x: Any, y: Any = None) -> dict:
-        owner = f"{self.name}.{where}"
-        if isinstance(x, list | tuple | np.ndarray):
-            raise TypeError(
-                f"{owner}: inputs must be a dict of arrays by name, a DataFrame or a "
-                f"tf.data.Dataset, got {type(x).__name__}."
-            )
-        if any(name in x for name in self._ignored_inputs):
-            x = {name: x[name] for name in x.keys() if name not in self._ignored_inputs}
-        arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
-        return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
     def _predictor(self) -> tuple[RecModel, list[str]]:
         """The part of the graph that predicts, and the names of the inputs it does without."""
@@ -152,62 +140,6 @@ class RecModel(keras.Model):
         left = {tensor.name for tensor in part.inputs}
         unused = [tensor.name for tensor in self.inputs if tensor.name not in left]
         return (part, unused) if unused else (self, [])
-
-    def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
-        owner = f"{self.name}.{where}"
-        arrays = (self._check_arrays(where, x, y),)
-        if redraw is not None:
-            kwargs["redraw"] = lambda: self._redrawn(x, redraw)
-        if y is not None:
-            arrays += (self._labels(where, y),)
-        if sample_weight is not None:
-            if y is None:
-                raise ValueError(f"{owner}: sample_weight was given without y.")
-            arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
-        if y is None and self.loss is not None:
-            raise ValueError(f"{owner}: y is missing. Give one label a row.")
-        return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
-
-    def _redrawn(self, x: Any, redraw: Any) -> dict:
-        """This epoch's new inputs, checked beside the ones that stay."""
-        fresh = redraw(self.row_order.epoch)
-        unknown = [name for name in fresh if name not in x]
-        if unknown:
-            raise ValueError(
-                f"{self.name}.fit: redraw gives {unknown[0]!r}, which is no input in x. Inputs are "
-                f"{list(x.keys())}."
-            )
-        batch = {name: fresh.get(name, x[name]) for name in x.keys()}
-        checked = self._check_arrays("fit(redraw)", batch)
-        return {name: checked[name] for name in fresh}
-
-    def _labels(self, where: str, y: Any) -> Any:
-        """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
-        binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
-        return clean_labels(f"{self.name}.{where}", y, self.output, binary=binary)
-
-    def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
-        """Hashes strings and lifts labels in batches that come from the user's own dataset."""
-
-        def prepare(x, *rest):
-            if hasattr(x, "items"):
-                x = {name: string_keys(x[name]) for name in x if name not in unused}
-            if rest:
-                y = tf.nest.map_structure(
-                    lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
-                )
-                rest = (y, *rest[1:])
-            return (x, *rest) if rest else x
-
-        return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def _prepare(self, where, x, y=None, sample_weight=None, batch_size=None, **kwargs):
-        """What Keras is to be given for (x, y, sample_weight)."""
-        if isinstance(x, tf.data.Dataset):
-            return self._prepare_dataset(x), y, sample_weight
-        if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
-            return self._dataset(where, x, y, sample_weight, batch_size, **kwargs), None, None
-        return x, y, sample_weight
 
     # ---- training, evaluation, prediction -----------------------------------------------
 
@@ -269,6 +201,7 @@ class RecModel(keras.Model):
         if redraw is not None and not self._is_arrays(x):
             raise ValueError(f"{self.name}.fit: redraw needs x as a dict of arrays.")
         order.begin(kwargs.get("initial_epoch", 0))
+        self._first_rows.assign(0)
         if validation_data is not None:
             validation_data = self._validation(
                 validation_data, validation_batch_size or batch_size
@@ -296,17 +229,6 @@ class RecModel(keras.Model):
             shuffle=shuffle, **kwargs,
         )
 
-    def _validation(self, validation_data, batch_size):
-        if isinstance(validation_data, tf.data.Dataset):
-            return self._prepare_dataset(validation_data)
-        if isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3):
-            x, y, *weight = validation_data
-            if self._is_arrays(x):
-                return self._dataset(
-                    "fit(validation_data)", x, y, weight[0] if weight else None, batch_size
-                )
-        return validation_data
-
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
     ):
@@ -333,7 +255,8 @@ class RecModel(keras.Model):
                 x = {name: x[name] for name in x.keys() if name not in unused}
                 return model.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
             arrays = self._check_arrays("predict", x)
-            x = array_dataset((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE)
+            pack = self._distribute_strategy is None
+            x = array_dataset((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE, pack=pack)
         batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
         return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
@@ -359,25 +282,34 @@ class RecModel(keras.Model):
     def train_step(self, data):
         """One step: loss, gradients with repeated ids summed, update, metrics."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
-            loss = self._compute_loss(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+        x = unpacked(x)
+        if self._jit_asked == "auto" and can_compile(self):
+            y_pred, loss, gradients = compiled_forward_and_back(
+                self, x, y, sample_weight, self._first_rows
             )
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            self._loss_tracker.update_state(
-                loss * replicas, sample_weight=tf.shape(tf.nest.flatten(x)[0])[0]
-            )
-            loss = self.optimizer.scale_loss(loss)
-        weights = self.trainable_weights
-        gradients = tape.gradient(loss, weights)
+        else:
+            y_pred, loss, gradients = forward_and_back(self, x, y, sample_weight)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self._loss_tracker.update_state(
+            loss * replicas, sample_weight=tf.shape(tf.nest.flatten(x)[0])[0]
+        )
         # A loss-scale optimizer stands around the one that updates.
         if not isinstance(getattr(self.optimizer, "inner_optimizer", self.optimizer), RowSparse):
             gradients = [
                 sum_repeated_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients
             ]
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data):
+        """One step of `evaluate`."""
+        x, *rest = keras.utils.unpack_x_y_sample_weight(data)
+        return super().test_step((unpacked(x), *rest))
+
+    def predict_step(self, data):
+        """One step of `predict`."""
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        return super().predict_step((unpacked(x),))
 
 
 def part_of(model: keras.Model, outputs: Any, name: str) -> keras.Model:

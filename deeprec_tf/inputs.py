@@ -18,12 +18,16 @@ from deeprec_tf.features import (
     VarLenSparseFeat,
     input_specs,
 )
+from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.hash_ids import HashIds
 from deeprec_tf.layers.core.masking import PaddingMask
+from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, require_eager
+from deeprec_tf.tables import EmbeddingTables, build_embedding_layers, sparse_column
 
 Tensors = Mapping[str, Any]
+Tables = Mapping[str, TableEmbedding]
 
 
 def build_input_layers(feature_columns: Iterable[FeatureColumn]) -> dict[str, Any]:
@@ -40,75 +44,105 @@ def build_input_layers(feature_columns: Iterable[FeatureColumn]) -> dict[str, An
     }
 
 
-def build_embedding_layers(
-    feature_columns: Iterable[FeatureColumn],
-    *,
-    prefix: str = "embedding_",
-    width: int | None = None,
-) -> dict[str, TableEmbedding]:
-    """One table for every `embedding_name`, by that name.
-
-    Args:
-        feature_columns: the columns; dense ones have no table.
-        prefix: the layers are named prefix + table.
-        width: width of all tables instead of each column's `embedding_dim` (1 for linear
-            weights: they start at 0 and are summed in float32, as parts of a logit).
-
-    Returns:
-        Dict from table name to layer; layers are named "embedding_<table>".
-    """
-    owners: dict[str, SparseFeat] = {}
-    for column in feature_columns:
-        if isinstance(column, VarLenSparseFeat):
-            column = column.sparsefeat
-        if isinstance(column, SparseFeat):
-            # The column that brings start values, or else an initializer, speaks for the table.
-            name = str(column.embedding_name)
-            owners[name] = max(owners.get(name, column), column, key=_says_of_its_table)
-    tables = {}
-    for name, column in owners.items():
-        arguments = {"trainable": column.trainable, "pretrained": column.pretrained}
-        if column.embeddings_initializer is not None:
-            arguments["embeddings_initializer"] = column.embeddings_initializer
-        if width is not None:
-            arguments = {"embeddings_initializer": "zeros", "dtype": "float32"}
-        tables[name] = TableEmbedding(
-            column.vocabulary_size, width or int(column.embedding_dim), name=prefix + name,
-            **arguments,
-        )
-    return tables
-
-
-def _says_of_its_table(column: SparseFeat) -> tuple[bool, bool]:
-    return column.pretrained is not None, column.embeddings_initializer is not None
-
-
 def _ids(inputs: Tensors, column: SparseFeat | VarLenSparseFeat) -> Any:
     ids = inputs[column.name]
     return HashIds(column.vocabulary_size)(ids) if column.use_hash else ids
 
 
-def _row(inputs: Tensors, tables: Mapping[str, TableEmbedding], column: FeatureColumn) -> Any:
-    """One column as (B, width), or (B, T, width) for a sequence that is not pooled."""
+def _is_pooled(column: FeatureColumn) -> bool:
+    return isinstance(column, VarLenSparseFeat) and column.combiner != "none"
+
+
+def _gather(inputs: Tensors, tables: Tables, columns: Sequence[Any]) -> Any:
+    """Rows of columns that share one layer: (B, F, W), or (B, T, F, W); one gather for all.
+
+    W is the width of the layer's rows: factors and, where it has them, the linear weight.
+    """
+    gathered = getattr(tables, "gathered", {})
+    key = tuple(id(inputs[column.name]) for column in columns)
+    if key not in gathered:
+        layer = tables[str(columns[0].embedding_name)]
+        ids = [_ids(inputs, column) for column in columns]
+        offsets = getattr(layer, "offsets", {})
+        numbers = RowNumbers(
+            [offsets.get(column.embedding_name, 0) for column in columns],
+            [column.vocabulary_size for column in columns],
+            layer.vocabulary_size,
+        )
+        gathered[key] = list(columns), layer(numbers(*ids))
+    return gathered[key][1]
+
+
+def _factors(layer: TableEmbedding, rows: Any) -> Any:
+    """Rows without their linear weight."""
+    return RowPart(0, layer.factors)(rows) if getattr(layer, "linear", False) else rows
+
+
+def _pooled_row(inputs: Tensors, tables: Tables, column: VarLenSparseFeat) -> Any:
+    """A pooled sequence as (B, W)."""
+    gathered = getattr(tables, "gathered", {})
+    key = ("pooled", id(inputs[column.name]))
+    if key not in gathered:
+        if column.group > 1:
+            raise ValueError(
+                f"{column.name}: a column with group={column.group} cannot be pooled to one field. "
+                "Use combiner='none'."
+            )
+        layer = tables[str(column.embedding_name)]
+        weights = () if column.weight_name is None else (inputs[column.weight_name],)
+        pooling = SequencePooling(
+            column.combiner, weight_norm=column.weight_norm, dtype=layer.dtype_policy
+        )
+        vectors = _one_column(inputs, tables, column)
+        gathered[key] = [column], pooling(vectors, padding_mask(inputs, [column]), *weights)
+    return gathered[key][1]
+
+
+def _one_column(inputs: Tensors, tables: Tables, column: SparseFeat | VarLenSparseFeat) -> Any:
+    """Whole rows of one column: (B, W), or (B, T, W)."""
+    layer = tables[str(column.embedding_name)]
+    if isinstance(layer, FusedEmbedding):
+        return _flat(_gather(inputs, tables, [column]))
+    return layer(_ids(inputs, column))
+
+
+def _flat(rows: Any) -> Any:
+    """(..., F, W) as (..., F·W)."""
+    *lead, fields, width = rows.shape[1:]
+    return keras.layers.Reshape((*(-1 if n is None else n for n in lead), fields * width))(rows)
+
+
+def _runs(tables: Tables, columns: Sequence[FeatureColumn]) -> list[list[FeatureColumn]]:
+    """Columns in their order, neighbors that one gather can serve together."""
+    runs: list[list[FeatureColumn]] = []
+    before: Any = None
+    for column in columns:
+        kind: Any = None
+        if sparse_column(column) is not None and not _is_pooled(column):
+            steps = getattr(column, "maxlen", 0), getattr(column, "group", 1)
+            kind = (id(tables[str(column.embedding_name)]), *steps)
+        if kind is not None and kind == before:
+            runs[-1].append(column)
+        else:
+            runs.append([column])
+        before = kind
+    return runs
+
+
+def _vectors(inputs: Tensors, tables: Tables, run: Sequence[Any]) -> Any:
+    """One run as (B, C), or (B, T, C) for sequences that are not pooled."""
+    column = run[0]
     if isinstance(column, DenseFeat):
         return keras.ops.cast(inputs[column.name], keras.config.floatx())
     if isinstance(column, VarLenDenseFeat):
         values = keras.ops.cast(inputs[column.name], keras.config.floatx())
         return values if column.dimension > 1 else keras.ops.expand_dims(values, -1)
-    table = tables[str(column.embedding_name)]
-    vectors = table(_ids(inputs, column))
-    if isinstance(column, SparseFeat) or column.combiner == "none":
-        return vectors
-    if column.group > 1:
-        raise ValueError(
-            f"{column.name}: a column with group={column.group} cannot be pooled to one field. "
-            "Use combiner='none'."
-        )
-    weights = () if column.weight_name is None else (inputs[column.weight_name],)
-    pooling = SequencePooling(
-        column.combiner, weight_norm=column.weight_norm, dtype=table.dtype_policy
-    )
-    return pooling(vectors, padding_mask(inputs, [column]), *weights)
+    layer = tables[str(column.embedding_name)]
+    if _is_pooled(column):
+        return _factors(layer, _pooled_row(inputs, tables, column))
+    if len(run) == 1:
+        return _factors(layer, _one_column(inputs, tables, column))
+    return _flat(_factors(layer, _gather(inputs, tables, run)))
 
 
 def concat(tensors: Sequence[Any]) -> Any:
@@ -118,7 +152,7 @@ def concat(tensors: Sequence[Any]) -> Any:
 
 def embedding_lookup(
     inputs: Tensors,
-    tables: Mapping[str, TableEmbedding],
+    tables: Tables,
     feature_columns: Sequence[FeatureColumn],
 ) -> Any:
     """Columns as one tensor, joined along the last axis in their order.
@@ -139,7 +173,7 @@ def embedding_lookup(
     """
     if not feature_columns:
         raise ValueError("embedding_lookup: no columns were given.")
-    vectors = [_row(inputs, tables, column) for column in feature_columns]
+    vectors = [_vectors(inputs, tables, run) for run in _runs(tables, feature_columns)]
     if len({len(vector.shape) for vector in vectors}) > 1:
         raise ValueError(
             "embedding_lookup: sequences (combiner 'none') cannot be joined with single rows: "
@@ -177,7 +211,7 @@ def field_groups(
 
 def field_lookup(
     inputs: Tensors,
-    tables: Mapping[str, TableEmbedding],
+    tables: Tables,
     feature_columns: Sequence[FeatureColumn],
 ) -> Any:
     """Categorical columns as fields of one width, for interactions.
@@ -196,8 +230,14 @@ def field_lookup(
             "field_lookup: interacting fields need one embedding_dim, got "
             f"{widths or 'no categorical column'}. Set embedding_dim to one number for all of them."
         )
-    vectors = [_row(inputs, tables, column) for column in sparse]
-    return keras.ops.stack(vectors, axis=1)
+    fields = []
+    for run in _runs(tables, sparse):
+        layer = tables[str(run[0].embedding_name)]
+        if len(run) == 1 and not isinstance(layer, FusedEmbedding) or _is_pooled(run[0]):
+            fields.append(keras.ops.expand_dims(_vectors(inputs, tables, run), 1))
+        else:
+            fields.append(_factors(layer, _gather(inputs, tables, run)))
+    return fields[0] if len(fields) == 1 else keras.layers.Concatenate(axis=1)(fields)
 
 
 def refuse_sequences(owner: str, feature_columns: Sequence[FeatureColumn]) -> None:
@@ -214,10 +254,18 @@ def refuse_sequences(owner: str, feature_columns: Sequence[FeatureColumn]) -> No
             )
 
 
-def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> Any:
+def linear_logit(
+    inputs: Tensors, feature_columns: Sequence[FeatureColumn], tables: Tables | None = None
+) -> Any:
     """The linear part: Σ of one weight an id (start 0) and a weighted sum of the dense values.
 
     Multi-valued columns are pooled by their combiner. The bias is the prediction layer's.
+
+    Args:
+        inputs: Inputs by name.
+        feature_columns: columns of the linear part.
+        tables: tables whose rows may end in the linear weight; columns that have none there get
+            tables of their own. Look up the factors first: the weights then cost no gather.
 
     Returns:
         Float tensor (B, 1).
@@ -226,10 +274,13 @@ def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> A
         ValueError: no column, or one that stays a sequence.
     """
     refuse_sequences("linear_logit", feature_columns)
-    tables = build_embedding_layers(feature_columns, prefix="linear_", width=1)
-    sparse = [c for c in feature_columns if isinstance(c, SparseFeat | VarLenSparseFeat)]
+    sparse = [c for c in feature_columns if sparse_column(c) is not None]
     dense = [c for c in feature_columns if isinstance(c, DenseFeat)]
-    terms = [_row(inputs, tables, column) for column in sparse]
+    tables = EmbeddingTables({}) if tables is None else tables
+    inside = [c for c in sparse if getattr(tables.get(str(c.embedding_name)), "linear", False)]
+    outside = [c for c in sparse if c not in inside]
+    own = build_embedding_layers(outside, prefix="linear_", width=1)
+    terms = _linear_terms(inputs, tables, inside) + _linear_terms(inputs, own, outside)
     if dense:
         values = embedding_lookup(inputs, {}, dense)
         terms.append(
@@ -240,6 +291,32 @@ def linear_logit(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> A
     if len(terms) == 1:
         return terms[0]
     return keras.layers.Add(name="linear_logit", dtype="float32")(terms)
+
+
+def _linear_terms(inputs: Tensors, tables: Tables, columns: Sequence[Any]) -> list[Any]:
+    """Sums (B, 1) of the last number of the columns' rows; rows gathered before are used again."""
+    terms, left = [], list(columns)
+    for known, rows in list(getattr(tables, "gathered", {}).values()):
+        rank = 2 if _is_pooled(known[0]) else 3  # else rows that are still to be pooled
+        if len(rows.shape) == rank and all(column in left for column in known):
+            terms.append(_last(rows))
+            left = [column for column in left if column not in known]
+    for run in _runs(tables, left):
+        if _is_pooled(run[0]):
+            rows = _pooled_row(inputs, tables, run[0])
+        elif len(run) == 1:
+            rows = _one_column(inputs, tables, run[0])
+        else:
+            rows = _gather(inputs, tables, run)
+        terms.append(_last(rows))
+    return terms
+
+
+def _last(rows: Any) -> Any:
+    """The last number of each row, summed over the fields: (B, W) or (B, F, W) to (B, 1)."""
+    width = rows.shape[-1]
+    weights = rows if width == 1 else RowPart(width - 1, width, dtype="float32")(rows)
+    return keras.ops.sum(weights, axis=1) if len(rows.shape) == 3 else weights
 
 
 def padding_mask(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> Any:

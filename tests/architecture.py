@@ -12,7 +12,8 @@ from pathlib import Path
 PACKAGE = "deeprec_tf"
 NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
-        "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels"}  # fmt: skip
+        "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
+        "dense_part", "input_path"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -29,15 +30,22 @@ RULES = {
     "metrics": (set(), NUMERIC, set()),
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
+    "input_path": (
+        {"batches", "array_dataset", "string_keys", "labels"}, NUMERIC | {"tensorflow"}, set(),
+    ),
     "engine": (
-        {"optimizers", "features", "batches", "graph", "array_dataset", "string_keys", "labels",
+        {"optimizers", "features", "graph", "array_dataset", "input_path", "labels", "dense_part",
          "layers.core.prediction"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "tasks": (
         {"losses", "metrics", "optimizers", "engine", "layers.core.prediction"}, NUMERIC, set(),
     ),
-    "inputs": ({"features", "layers"}, NUMERIC, set()),
+    "tables": ({"features", "layers"}, NUMERIC, set()),
+    "inputs": ({"features", "layers", "tables"}, NUMERIC, set()),
+    "dense_part": (
+        {"layers.core.table_embedding", "optimizers.rows"}, NUMERIC | {"tensorflow"}, set(),
+    ),
     "roles": ({"features"}, set(), set()),
     "labels": (set(), {"numpy"}, set()),
     "models": (CORE | {"models"}, NUMERIC, set()),

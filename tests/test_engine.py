@@ -16,6 +16,7 @@ from deeprec_tf import (
 from deeprec_tf.layers import PredictionLayer
 from deeprec_tf.models import DIEN, WideDeep
 from deeprec_tf.optimizers import SparseAdagrad, SparseAdam
+from deeprec_tf.tables import set_table_values, table_values
 from tests.models.samples import LABELS, WITH_NEGATIVES, batch
 
 COLUMNS = [SparseFeat("user", 8, embedding_dim=4), SparseFeat("item", 6, embedding_dim=4),
@@ -248,11 +249,13 @@ def test_pretrained_and_frozen_tables_survive_a_reload(tmp_path):
                *COLUMNS[1:]]  # fmt: skip
     model = built(columns)
     model.fit(X, Y, verbose=0)
-    np.testing.assert_array_equal(model.get_layer("embedding_user").embeddings, vectors)
+    np.testing.assert_array_equal(table_values(model, "user"), vectors)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.get_layer("embedding_user").embeddings, vectors)
-    assert not loaded.get_layer("embedding_user").trainable
+    np.testing.assert_array_equal(table_values(loaded, "user"), vectors)
+    trained = {weight.path.split("/")[0] for weight in loaded.trainable_weights}
+    assert "embedding_tables_4_and_weights" in trained
+    assert "embedding_tables_4_frozen_and_weights" not in trained
     assert loaded.feature_columns == columns, "pretrained arrays are no part of the comparison"
 
 
@@ -422,7 +425,6 @@ def test_strings_hash_alike_in_arrays_frames_and_datasets():
 def test_large_integers_are_hashed_not_truncated():
     feat = SparseFeat("user", 1000, embedding_dim=4, use_hash=True)
     model = built([feat])
-    tables = model.get_layer("embedding_user").embeddings
-    tables.assign(GENERATOR.normal(size=tables.shape))
+    set_table_values(model, "user", GENERATOR.normal(size=(1000, 4)))
     p = model.predict({"user": np.array([5, 5 + 2**33, 2**62, 5])}, verbose=0)[:, 0]
     assert p[0] == p[3] and len(set(p.tolist())) == 3

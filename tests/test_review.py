@@ -16,6 +16,7 @@ from deeprec_tf import (
     get_feature_names,
 )
 from deeprec_tf.models import DIEN, DIN, DeepFM, WideDeep
+from deeprec_tf.tables import set_table_values
 
 USER = SparseFeat("user", 5)
 ITEM = SparseFeat("item_id", 9, embedding_dim=4)
@@ -127,7 +128,7 @@ def test_half_precision_does_not_merge_predictions(builder):
     """Sums of logits in bfloat16 would give half of the rows the probability of another."""
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = builder([SparseFeat("user", 1000)], hidden_units=(8,))
-    model.get_layer("linear_user").embeddings.assign(np.linspace(0.5, 1, 1000)[:, None])
+    set_table_values(model, "user", np.linspace(0.5, 1, 1000)[:, None], linear=True)
     predictions = model.predict({"user": np.arange(1000)}, verbose=0)
     assert len(np.unique(predictions)) > 900
 
@@ -168,7 +169,7 @@ def test_a_dataset_may_leave_training_inputs_out_of_predict():
     np.testing.assert_allclose(model.predict(whole, verbose=0), wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["probability", "tower", "embedding_user"])
+@pytest.mark.parametrize("name", ["probability", "tower", "embedding_tables_8_and_weights"])
 def test_a_column_named_like_a_layer(name):
     with pytest.raises(ValueError, match=f"wide_deep: the column '{name}' is named like the layer"):
         WideDeep([USER, SparseFeat(name, 5)])

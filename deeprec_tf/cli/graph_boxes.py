@@ -11,6 +11,8 @@ import keras
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
+from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 
 _KINDS = ("lookup", "mask", "attention", "recurrent", "interaction", "tower", "output", "plain")
@@ -70,18 +72,36 @@ def boxes_of(model: keras.Model) -> list[Box]:
     for node in nodes:
         if node.is_input or id(node) in gathered:
             continue
+        if _cuts_rows(node):
+            boxes[id(node)] = boxes[id(node.parent_nodes[0])]
+            continue
         box = _box(node)
         for parent in node.parent_nodes:
             if id(parent) in gathered:
                 box.reads += [grand.operation.name for grand in parent.parent_nodes]
+            elif isinstance(parent.operation, RowNumbers):
+                box.reads += boxes[id(parent)].reads
+                box.parents += boxes[id(parent)].parents
             elif parent.is_input:
                 box.reads.append(parent.operation.name)
             elif boxes[id(parent)] not in box.parents:
                 box.parents.append(boxes[id(parent)])
         box.depth = 1 + max((parent.depth for parent in box.parents), default=-1)
         boxes[id(node)] = box
-    _lower(list(boxes.values()))
-    return list(boxes.values())
+    shown = {
+        id(boxes[id(node)]): boxes[id(node)] for node in nodes
+        if id(node) in boxes and not isinstance(node.operation, RowNumbers)
+    }
+    _lower(list(shown.values()))
+    return list(shown.values())
+
+
+def _cuts_rows(node: Any) -> bool:
+    """Whether the node only gives the rows of a look-up another shape, or a part of them."""
+    return (
+        isinstance(node.operation, RowPart | keras.layers.Reshape)
+        and isinstance(node.parent_nodes[0].operation, TableEmbedding | RowPart)
+    )
 
 
 def _gathers(node: Any) -> bool:
@@ -95,6 +115,8 @@ def _box(node: Any) -> Box:
     shape = _shape(node.output_tensors[0].shape)
     if _gathers(node):
         return Box("embeddings", "lookup", f"{len(node.parent_nodes)} tables → {shape}")
+    if isinstance(layer, FusedEmbedding):
+        return Box("embeddings", "lookup", f"{len(layer.tables)} tables in one → {shape}")
     name = re.sub(r"_\d+$", "", layer.name)  # Keras numbers a second layer of one name
     title = "concat" if isinstance(layer, keras.layers.Concatenate) else name
     return Box(title, _kind(layer), f"{type(layer).__name__} → {shape}")

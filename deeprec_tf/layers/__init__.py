@@ -5,10 +5,12 @@ from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.core.activations import PReLU, activation_layer
 from deeprec_tf.layers.core.dice import Dice
+from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.hash_ids import HashIds
 from deeprec_tf.layers.core.masking import PaddingMask, masked_softmax
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.interaction.fm import FM
@@ -21,6 +23,7 @@ __all__ = [
     "DynamicGRU",
     "Dice",
     "FM",
+    "FusedEmbedding",
     "HashIds",
     "LocalActivationUnit",
     "MLP",
@@ -28,6 +31,8 @@ __all__ = [
     "PReLU",
     "PaddingMask",
     "PredictionLayer",
+    "RowNumbers",
+    "RowPart",
     "SequencePooling",
     "TableEmbedding",
     "activation_layer",

@@ -8,6 +8,7 @@ from deeprec_tf.cli.console import ProgressBar, table_lines
 from deeprec_tf.cli.graph_boxes import boxes_of
 from deeprec_tf.cli.graph_layout import lay_out
 from deeprec_tf.cli.model_figure import draw_model
+from deeprec_tf.layers import RowNumbers, RowPart
 from deeprec_tf.models import DIEN, DIN, WideDeep
 
 GAP = 0.3
@@ -47,7 +48,11 @@ def test_every_layer_and_input_is_told(model):
     assert reads == {tensor.name for tensor in model.inputs}
     titles = {box.title for box in boxes}
     for layer in model.layers:
-        folded = isinstance(layer, keras.layers.InputLayer | keras.layers.Concatenate)
+        folded = isinstance(
+            layer,
+            keras.layers.InputLayer | keras.layers.Concatenate | keras.layers.Reshape
+            | RowNumbers | RowPart,
+        )
         if not folded and not layer.name.startswith(("embedding_", "cast", "padding_mask")):
             assert layer.name in titles
 
@@ -69,7 +74,7 @@ def test_arrows_point_down_and_boxes_do_not_overlap(model):
 
 def test_dien_in_boxes(tmp_path):
     model = _models()["DIEN"]
-    boxes = {box.title: box for box in boxes_of(model) if box.title != "embeddings"}
+    boxes = {box.title: box for box in boxes_of(model)}
     parents = {name: {parent.title for parent in box.parents} for name, box in boxes.items()}
     assert parents["relevance"] == {"embeddings", "interest_extractor", "padding_mask"}
     assert parents["interest_evolution"] == {"interest_extractor", "relevance", "padding_mask"}

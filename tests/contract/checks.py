@@ -14,7 +14,8 @@ import tensorflow as tf
 import deeprec_tf
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import VarLenSparseFeat, input_specs
-from deeprec_tf.layers import PredictionLayer, TableEmbedding
+from deeprec_tf.layers import PredictionLayer
+from deeprec_tf.tables import set_table_values, table_values
 from tests.contract.data import MAXLEN, ROWS, STEPS, lengthened, train
 from tests.docstrings import argument_problems
 
@@ -198,21 +199,16 @@ def check_padding(subject):
     longer = {name: longer[name] for name in batch}
     _same_answers(_answers(model, longer, labels), wanted, "longer padding")
     padded = {c.embedding_name for c in subject.columns if isinstance(c, VarLenSparseFeat)}
-    tables = [
-        layer.embeddings for layer in model.layers
-        if isinstance(layer, TableEmbedding) and layer.name.partition("_")[2] in padded
-    ]
-    assert tables or not padded, "found no table that a sequence reads"
-    before = [table.numpy() for table in tables]
+    before = {name: table_values(model, name) for name in padded}
     try:
-        for table, old in zip(tables, before, strict=True):
+        for name, old in before.items():
             noisy = old.copy()
             noisy[0] = np.random.default_rng(1).normal(size=old.shape[1]) * 3
-            table.assign(noisy)
+            set_table_values(model, name, noisy)
         _same_answers(_answers(model, longer, labels), wanted, "noise in row 0")
     finally:
-        for table, old in zip(tables, before, strict=True):
-            table.assign(old)
+        for name, old in before.items():
+            set_table_values(model, name, old)
 
 
 def _answers(model, batch, labels):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import warnings
 
 import keras
@@ -34,6 +36,26 @@ def require_eager():
         "switched on again: Keras 3 needs it and trains compiled graphs without that call.",
         stacklevel=3,
     )
+
+
+_handed_rows = contextvars.ContextVar("handed_rows", default=None)
+
+
+@contextlib.contextmanager
+def rows_handed_in(rows):
+    """Within it, tables take these rows, gathered before, instead of gathering their own.
+
+    So the gather can stay outside a function that XLA compiles.
+
+    Args:
+        rows: dict from `id(layer)` to the tensors that the layer's calls give, in the order of
+            the calls; layers that are not named gather as ever.
+    """
+    token = _handed_rows.set({key: iter(tensors) for key, tensors in rows.items()})
+    try:
+        yield
+    finally:
+        _handed_rows.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -119,12 +141,19 @@ class TableEmbedding(keras.layers.Layer):
         )
 
     def call(self, ids):
-        """Gather the rows."""
+        """Gather the rows, or take those that were handed in."""
+        handed = (_handed_rows.get() or {}).get(id(self))
+        if handed is not None:
+            return next(handed)
+        return ops.cast(self.gather(ids), self.compute_dtype)
+
+    def gather(self, ids):
+        """The rows as they stand in the table: (..., D) in the variable's dtype."""
         ids = ops.convert_to_tensor(ids)
         self._check_dtype(ids)
         if ids.dtype not in (tf.int32, tf.int64):
             ids = tf.cast(ids, tf.int64)
-        return ops.cast(tf.nn.embedding_lookup(self.embeddings.value, ids), self.compute_dtype)
+        return tf.nn.embedding_lookup(self.embeddings.value, ids)
 
     def compute_mask(self, ids, previous_mask=None):
         """No mask: `padding_mask` makes masks, and models pass them by name."""

@@ -81,16 +81,20 @@ def DeepFM(
         dnn_feature_columns = linear_feature_columns
     feature_columns = merge_columns(linear_feature_columns, dnn_feature_columns)
     inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(dnn_feature_columns)
+    tables = build_embedding_layers(
+        dnn_feature_columns, linear_feature_columns=linear_feature_columns
+    )
     groups, dense = field_groups(dnn_feature_columns, owner="DeepFM")
 
-    # First order, and second order by the factorization machine.
-    logits = [linear_logit(inputs, linear_feature_columns)]  # (B, 1)
-    flat = []
+    # Second order by the factorization machine.
+    logits, flat = [], []
     for group, columns in groups.items():
         fields = field_lookup(inputs, tables, columns)  # (B, F, D)
         logits.append(FM(name=f"fm_{group}", dtype="float32")(fields))  # (B, 1)
         flat.append(keras.layers.Flatten(name=f"flat_{group}")(fields))  # (B, F·D)
+
+    # First order.
+    logits.append(linear_logit(inputs, linear_feature_columns, tables))  # (B, 1)
 
     # Higher orders by the tower.
     if hidden_units:

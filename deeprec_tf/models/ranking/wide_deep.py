@@ -77,10 +77,9 @@ def WideDeep(
         dnn_feature_columns = linear_feature_columns
     feature_columns = merge_columns(linear_feature_columns, dnn_feature_columns)
     inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(dnn_feature_columns)
-
-    # Wide: one weight an id.
-    wide = linear_logit(inputs, linear_feature_columns)  # (B, 1)
+    tables = build_embedding_layers(
+        dnn_feature_columns, linear_feature_columns=linear_feature_columns
+    )
 
     # Deep: embeddings through the tower.
     refuse_sequences("WideDeep", dnn_feature_columns)
@@ -91,6 +90,9 @@ def WideDeep(
     deep = keras.layers.Dense(1, use_bias=False, name="tower_logit", dtype="float32")(
         tower
     )  # (B, 1)
+
+    # Wide: one weight an id.
+    wide = linear_logit(inputs, linear_feature_columns, tables)  # (B, 1)
 
     logit = keras.layers.Add(name="logit", dtype="float32")([wide, deep])
     model = RecModel(

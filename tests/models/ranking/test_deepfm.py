@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
+from deeprec_tf.layers import TableEmbedding
 from deeprec_tf.models import DeepFM
+from deeprec_tf.tables import set_table_values, table_values
 from tests.layers.contract import randomize
 from tests.reference.core import sigmoid
 from tests.reference.interaction import fm
@@ -26,9 +28,9 @@ def test_without_tower_it_is_a_factorization_machine():
     model = DeepFM([*FIELDS, PRICE], hidden_units=())
     randomize(model)
     w = weights_of(model)
-    vectors = np.stack([w[f"embedding_{c.name}/embeddings"][X[c.name]] for c in FIELDS], axis=1)
+    vectors = np.stack([table_values(model, c.name)[X[c.name]] for c in FIELDS], axis=1)
     logit = fm(vectors)[:, 0] + X["price"] @ w["linear_dense/kernel"][:, 0]
-    logit += sum(w[f"linear_{c.name}/embeddings"][X[c.name], 0] for c in FIELDS)
+    logit += sum(table_values(model, c.name, linear=True)[X[c.name], 0] for c in FIELDS)
     wanted = [sigmoid(value + w["probability/bias"][0]) for value in logit]
     np.testing.assert_allclose(model.predict(X, verbose=0)[:, 0], wanted, atol=1e-5)
 
@@ -36,8 +38,10 @@ def test_without_tower_it_is_a_factorization_machine():
 def test_the_tower_reads_the_same_embeddings():
     model = DeepFM([*FIELDS, PRICE], hidden_units=(4,))
     assert model.get_layer("tower").blocks[0][0].kernel.shape == (3 * 3 + 2, 4)
-    tables = [layer.name for layer in model.layers if layer.name.startswith("embedding_")]
-    assert sorted(tables) == ["embedding_city", "embedding_item", "embedding_user"]
+    tables = [layer for layer in model.layers if isinstance(layer, TableEmbedding)]
+    assert [layer.tables for layer in tables] == [{"user": 5, "item": 4, "city": 3}]
+    gathers = [node for node in tables[0]._inbound_nodes if node.operation is tables[0]]
+    assert len(gathers) == 1, "factors and linear weights of all fields come with one gather"
 
 
 def test_groups_interact_within_themselves_only():
@@ -48,18 +52,20 @@ def test_groups_interact_within_themselves_only():
     for weight in model.weights:
         if not weight.path.startswith("embedding_"):
             weight.assign(np.zeros(weight.shape))
-    w = weights_of(model)
     x = {name: X[name] for name in ("user", "item", "city")}
-    vectors = [w[f"embedding_{name}/embeddings"][x[name]] for name in ("item", "city")]
+    for name in x:
+        set_table_values(model, name, np.zeros((len(table_values(model, name)), 1)), linear=True)
+    vectors = [table_values(model, name)[x[name]] for name in ("item", "city")]
     wanted = [sigmoid(value) for value in np.sum(vectors[0] * vectors[1], axis=1)]
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], wanted, atol=1e-5)
 
 
 def test_two_lists():
     model = DeepFM([FIELDS[0], PRICE], FIELDS, hidden_units=(4,))
-    names = {layer.name for layer in model.layers}
     assert set(model.input) == {"user", "item", "city", "price"}
-    assert "linear_user" in names and "linear_item" not in names
+    assert table_values(model, "user", linear=True).shape == (5, 1)
+    with pytest.raises(KeyError, match="no linear_table 'item', only .'user'."):
+        table_values(model, "item", linear=True)
     assert model.get_layer("tower").blocks[0][0].kernel.shape == (9, 4)
 
 

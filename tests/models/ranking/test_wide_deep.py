@@ -4,6 +4,7 @@ import pytest
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat, get_model
 from deeprec_tf.models import WDL, WideDeep
+from deeprec_tf.tables import table_values
 from tests.layers.contract import randomize
 from tests.reference.core import mlp, sigmoid
 
@@ -17,11 +18,12 @@ def test_prediction_is_that_of_the_equations():
     randomize(model)
     w = {weight.path: weight.numpy().astype("float64") for weight in model.weights}
     deep = np.concatenate([
-        w["embedding_user/embeddings"][X["user"]], w["embedding_item/embeddings"][X["item"]],
+        table_values(model, "user")[X["user"]], table_values(model, "item")[X["item"]],
         X["price"][:, None],
     ], axis=1)
     tower = mlp(deep, [(w["tower/dense_0/kernel"], w["tower/dense_0/bias"], None)], "tanh")
-    logit = (tower @ w["tower_logit/kernel"])[:, 0] + w["linear_user/embeddings"][X["user"], 0]
+    logit = (tower @ w["tower_logit/kernel"])[:, 0]
+    logit += table_values(model, "user", linear=True)[X["user"], 0]
     logit += X["price"] * w["linear_dense/kernel"][0, 0] + w["probability/bias"][0]
     wanted = [sigmoid(value) for value in logit]
     np.testing.assert_allclose(model.predict(X, verbose=0)[:, 0], wanted, atol=1e-5)
@@ -29,8 +31,9 @@ def test_prediction_is_that_of_the_equations():
 
 def test_linear_weights_start_at_zero():
     model = WideDeep([USER, ITEM])
-    for name in ("linear_user", "linear_item"):
-        assert not np.any(model.get_layer(name).embeddings.numpy())
+    for name in ("user", "item"):
+        assert not np.any(table_values(model, name, linear=True))
+        assert np.all(table_values(model, name))
 
 
 def test_columns_of_any_width_and_one_list():

@@ -1,0 +1,110 @@
+"""The input path of a `RecModel`: what becomes of arrays and datasets before a step sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from deeprec_tf.array_dataset import array_dataset
+from deeprec_tf.batches import check_batch
+from deeprec_tf.labels import clean_labels, clean_weights
+from deeprec_tf.string_keys import string_keys, string_keys_of_array
+
+DEFAULT_BATCH_SIZE = 256
+
+if TYPE_CHECKING:
+    import keras
+
+    Model = keras.Model
+else:
+    Model = object
+
+
+class InputPath(Model):
+    """Checks arrays against the columns, lifts labels and makes datasets; a part of `RecModel`."""
+
+    def _is_arrays(self, x: Any) -> bool:
+        return hasattr(x, "keys") and bool(self._columns_config)
+
+    def _check_arrays(self, where: str, x: Any, y: Any = None) -> dict:
+        owner = f"{self.name}.{where}"
+        if isinstance(x, list | tuple | np.ndarray):
+            raise TypeError(
+                f"{owner}: inputs must be a dict of arrays by name, a DataFrame or a "
+                f"tf.data.Dataset, got {type(x).__name__}."
+            )
+        if any(name in x for name in self._ignored_inputs):
+            x = {name: x[name] for name in x.keys() if name not in self._ignored_inputs}
+        arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
+        return {name: string_keys_of_array(array) for name, array in arrays.items()}
+
+    def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
+        owner = f"{self.name}.{where}"
+        arrays = (self._check_arrays(where, x, y),)
+        if redraw is not None:
+            kwargs["redraw"] = lambda: self._redrawn(x, redraw)
+        if y is not None:
+            arrays += (self._labels(where, y),)
+        if sample_weight is not None:
+            if y is None:
+                raise ValueError(f"{owner}: sample_weight was given without y.")
+            arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
+        if y is None and self.loss is not None:
+            raise ValueError(f"{owner}: y is missing. Give one label a row.")
+        # Strategies look into the batches before a step does.
+        kwargs["pack"] = self._distribute_strategy is None
+        return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
+
+    def _redrawn(self, x: Any, redraw: Any) -> dict:
+        """This epoch's new inputs, checked beside the ones that stay."""
+        fresh = redraw(self.row_order.epoch)
+        unknown = [name for name in fresh if name not in x]
+        if unknown:
+            raise ValueError(
+                f"{self.name}.fit: redraw gives {unknown[0]!r}, which is no input in x. Inputs are "
+                f"{list(x.keys())}."
+            )
+        batch = {name: fresh.get(name, x[name]) for name in x.keys()}
+        checked = self._check_arrays("fit(redraw)", batch)
+        return {name: checked[name] for name in fresh}
+
+    def _labels(self, where: str, y: Any) -> Any:
+        """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
+        binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
+        return clean_labels(f"{self.name}.{where}", y, self.output, binary=binary)
+
+    def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
+        """Hashes strings and lifts labels in batches that come from the user's own dataset."""
+
+        def prepare(x, *rest):
+            if hasattr(x, "items"):
+                x = {name: string_keys(x[name]) for name in x if name not in unused}
+            if rest:
+                y = tf.nest.map_structure(
+                    lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
+                )
+                rest = (y, *rest[1:])
+            return (x, *rest) if rest else x
+
+        return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _prepare(self, where, x, y=None, sample_weight=None, batch_size=None, **kwargs):
+        """What Keras is to be given for (x, y, sample_weight)."""
+        if isinstance(x, tf.data.Dataset):
+            return self._prepare_dataset(x), y, sample_weight
+        if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
+            return self._dataset(where, x, y, sample_weight, batch_size, **kwargs), None, None
+        return x, y, sample_weight
+
+    def _validation(self, validation_data, batch_size):
+        if isinstance(validation_data, tf.data.Dataset):
+            return self._prepare_dataset(validation_data)
+        if isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3):
+            x, y, *weight = validation_data
+            if self._is_arrays(x):
+                return self._dataset(
+                    "fit(validation_data)", x, y, weight[0] if weight else None, batch_size
+                )
+        return validation_data
