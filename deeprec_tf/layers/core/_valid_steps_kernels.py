@@ -46,7 +46,8 @@ class ValidSteps:
         """
         rows, steps = self._from
         shape = tf.shape(sequence)
-        at = rows * shape[1] + steps + first
+        # The minimum is for a batch without a real step, which may be one step short.
+        at = tf.minimum(rows * shape[1] + steps + first, shape[0] * shape[1] - 1)
         back = self._places(first, shape[1])
         inner = sequence.shape[2:]
 

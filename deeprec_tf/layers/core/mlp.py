@@ -78,9 +78,23 @@ class MLP(keras.layers.Layer):
 
     def call(self, inputs, mask=None, training=False):
         """Applies the layer."""
-        x = inputs
-        for dense, norm, act, drop in self.blocks:
-            x = dense(x)
+        if not self.blocks:
+            return inputs
+        return self.after_first_product(self.blocks[0][0](inputs), mask=mask, training=training)
+
+    def after_first_product(self, x, *, mask=None, training=False):
+        """All that follows the first dense layer, for callers that compute that one in parts.
+
+        Args:
+            x: float tensor (..., hidden_units[0]), inputs · kernel + bias.
+            mask: as in a call.
+            training: as in a call.
+
+        Returns:
+            Float tensor (..., hidden_units[-1]).
+        """
+        for i, (dense, norm, act, drop) in enumerate(self.blocks):
+            x = dense(x) if i else x
             if norm is not None:
                 x = norm(x, training=training)
             x = act(x, mask=mask, training=training) if self.activation == "dice" else act(x)

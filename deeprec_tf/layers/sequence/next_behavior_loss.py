@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.valid_steps import steps_of
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -73,30 +74,39 @@ class NextBehaviorLoss(keras.layers.Layer):
             )
             self.projection.build(states_shape)
 
-    def call(self, prediction, states, behaviors, negatives, behaviors_mask):
+    def call(self, prediction, states, behaviors, negatives, behaviors_mask, training=False):
         """Applies the layer."""
-        states, mask = states[:, :-1], ops.cast(behaviors_mask[:, 1:], "float32")
+        steps = steps_of(behaviors_mask[:, 1:], training=training)
+        state = steps.take(states)  # (steps, n)
+        behavior = steps.take(behaviors, first=1)  # (steps, D)
+        negative = steps.take(negatives, first=1)  # (steps, D) or (steps, K, D)
         if len(negatives.shape) == 3:
-            negatives = negatives[:, :, None, :]
+            negative = ops.expand_dims(negative, -2)
         if self.projection is not None:
-            states = self.projection(states)
-        positive = self._logits(states, behaviors[:, 1:, None, :])[..., 0]  # (B, T-1)
-        negative = self._logits(states, negatives[:, 1:])  # (B, T-1, K)
-        loss = ops.softplus(-positive) + ops.mean(ops.softplus(negative), axis=-1)
+            state = self.projection(state)
+        candidates = ops.concatenate([ops.expand_dims(behavior, -2), negative], axis=-2)
+        logits = self._logits(state, candidates)  # (steps, 1 + K), the behavior's first
+        loss = ops.softplus(-logits[..., 0]) + ops.mean(ops.softplus(logits[..., 1:]), axis=-1)
         # where, not a product: padding must not carry a NaN or an infinity into the mean.
-        loss = ops.sum(ops.where(mask > 0, loss, 0.0)) / ops.maximum(ops.sum(mask), 1.0)
+        count = ops.sum(ops.cast(steps.mask, "float32"))
+        loss = ops.sum(ops.where(steps.mask, loss, 0.0)) / ops.maximum(count, 1.0)
         self.add_loss(self.weight * loss)
         self.tracker.update_state(loss)
         return prediction
 
-    def _logits(self, states, candidates):
+    def _logits(self, state, candidates):
         if self.aux_type == "inner":
             # A product and a sum: as a matmul it is one tiny product a step, 2.5 times slower.
-            return ops.sum(states[:, :, None, :] * candidates, axis=-1)
-        states = ops.broadcast_to(
-            states[:, :, None, :], (*ops.shape(candidates)[:3], states.shape[-1])
-        )
-        return self.score(self.mlp(ops.concatenate([states, candidates], axis=-1)))[..., 0]
+            return ops.sum(ops.expand_dims(state, -2) * candidates, axis=-1)
+        # [h, e] · W as h · W_h + e · W_e, so that a state is multiplied once for its candidates.
+        first = self.mlp.blocks[0][0] if self.hidden_units else self.score
+        of_state, of_candidate = ops.split(first.kernel, [state.shape[-1]])
+        x = ops.matmul(candidates, of_candidate)
+        x = x + ops.expand_dims(ops.matmul(state, of_state) + first.bias, -2)
+        x = ops.reshape(x, (-1, x.shape[-1]))
+        if self.hidden_units:
+            x = self.score(self.mlp.after_first_product(x))
+        return ops.reshape(x, ops.shape(candidates)[:-1])
 
     def compute_output_shape(self, prediction_shape, *args, **kwargs):
         """The prediction's shape."""

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from deeprec_tf.layers import NextBehaviorLoss
 from tests.layers.contract import check_layer, randomize
+from tests.layers.fast_forms import check_fast_form, training_results
 from tests.reference.behavior import inner, next_behavior_loss
 from tests.reference.core import dense, sigmoid
 
@@ -133,3 +134,42 @@ def test_float32_under_mixed_precision():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         NextBehaviorLoss(**options)
+
+
+def built(*, wide=False, several=False, **options):
+    behaviors = WIDE if wide else NARROW
+    shape = (3, 4, 5) if several else (3, 4)
+    negatives = GENERATOR.normal(size=(*shape, behaviors.shape[-1])).astype("float32")
+    arguments = (PREDICTION, STATES, behaviors, negatives, MASK)
+    layer = NextBehaviorLoss(**options)
+    layer.build(*(array.shape for array in arguments))
+    randomize(layer)
+    return layer, arguments
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    "options", [
+        {}, {"wide": True}, {"aux_type": "mlp", "hidden_units": (4, 3)},
+        {"aux_type": "mlp", "hidden_units": (), "wide": True},
+    ],
+)
+def test_valid_steps_alone_give_the_same(options, several):
+    layer, arguments = built(several=several, **options)
+    check_fast_form(layer, *arguments)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(2, 3)])
+def test_valid_steps_of_any_batch(rows, steps):
+    layer, (prediction, *sequences) = built(aux_type="mlp", hidden_units=(4,))
+    check_fast_form(layer, prediction[rows], *(array[rows, :steps] for array in sequences))
+
+
+def test_valid_steps_skip_padding_that_is_not_finite():
+    layer, arguments = built(aux_type="mlp", hidden_units=(4,))
+    clean = training_results(layer, arguments, "graph")
+    noisy = [np.where(MASK[..., None], a, np.inf).astype("float32") for a in arguments[2:4]]
+    got = training_results(layer, (*arguments[:2], *noisy, MASK), "graph")
+    for name, value in clean.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
