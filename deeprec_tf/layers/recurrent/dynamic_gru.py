@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.recurrent._kernels import gate_terms, packed_scan, traced_for_xla
 from deeprec_tf.layers.recurrent.cells import GRU_TYPES, UPDATE_GATES, RecurrentCell
 
 
@@ -13,6 +14,9 @@ class DynamicGRU(keras.layers.Layer):
     u = sigmoid(x W_u + h U_u + b_u), r likewise, c = tanh(x W_c + r∘(h U_c) + b_c) and
     h ← h + w∘(c - h), where w is u (GRU), the attention a (AGRU) or a·u (AUGRU). Padded steps
     carry the state on, so the last state is that of the last real step.
+
+    In training the steps run packed, without padding (`_kernels`), unless XLA compiles the model;
+    otherwise, and in exports, as `keras.layers.RNN`. The results are the same.
 
     In the paper u = 1 replaces the state; Keras's own GRU calls 1 - u its update gate.
 
@@ -67,17 +71,33 @@ class DynamicGRU(keras.layers.Layer):
         )
         self.rnn.build((*sequence_shape[:-1], sequence_shape[-1] + 2))
 
-    def call(self, sequence, attention=None, sequence_mask=None):
+    def call(self, sequence, attention=None, sequence_mask=None, training=False):
         """Applies the layer."""
         if (attention is None) != (self.gru_type == "GRU"):
             raise ValueError(
                 f"{self.name}: gru_type {self.gru_type!r} "
                 + ("takes no attention." if attention is not None else "needs attention (B, T).")
             )
-        ones = ops.ones_like(sequence[..., :1])
-        gate = ones if attention is None else ops.cast(attention, sequence.dtype)[..., None]
-        real = ones if sequence_mask is None else ops.cast(sequence_mask, sequence.dtype)[..., None]
-        return self.rnn(ops.concatenate([sequence, gate, real], axis=-1))
+        if attention is not None:
+            attention = ops.cast(attention, sequence.dtype)
+        ones = ops.ones_like(sequence[..., 0])
+        real = ones if sequence_mask is None else ops.cast(sequence_mask, sequence.dtype)
+        if training and not traced_for_xla():
+            return self._packed(sequence, attention, real)
+        gate = ones if attention is None else attention
+        return self.rnn(ops.concatenate([sequence, gate[..., None], real[..., None]], axis=-1))
+
+    def _packed(self, sequence, attention, real):
+        """The form for training."""
+        cell = self.rnn.cell
+        return packed_scan(
+            sequence,
+            *gate_terms(attention, real, self.gru_type, self.update_gate),
+            ops.not_equal(real, 0),
+            *(ops.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)),
+            sequences=self.return_sequences,
+            gate_gradient=attention is not None,
+        )
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""
