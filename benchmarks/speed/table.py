@@ -114,13 +114,18 @@ def conditions(case: Figures) -> str:
             spread.append((max(rates) - min(rates)) / statistics.median(rates))
             others += [sample["others"] for sample in one["train"]]
     texts = [f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items())]
-    return (
+    text = (
         f"Measured {case['date']}, {case['rounds']} rounds, batch {case['batch']:,}, on one core "
         f"of {machine['cores']} ({machine['cpu']}, {machine['memory_gib']} GiB); "
-        f"{', '.join(texts)}. From the lowest to the highest round a subject's rate moved by "
-        f"{statistics.median(spread):.0%} (median over the subjects); other programs kept "
-        f"{statistics.median(others):.1f} cores busy meanwhile."
+        f"{', '.join(texts)}."
     )
+    if spread:
+        text += (
+            " From the lowest to the highest round a subject's rate moved by "
+            f"{statistics.median(spread):.0%} (median over the subjects); other programs kept "
+            f"{statistics.median(others):.1f} cores busy meanwhile."
+        )
+    return text
 
 
 def filled(page: str, results: Figures) -> str:

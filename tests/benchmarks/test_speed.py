@@ -129,6 +129,7 @@ def test_page_gets_its_table_between_the_markers(speed):
     filled = speed.table.filled(page, results)
     assert filled.startswith("before\n") and filled.endswith("after\n") and "old" not in filled
     assert "| ours | 2 |" in filled and "Measured 2030-01-02" in filled
+    assert "moved by 0%" in filled and "other programs kept 0.5 cores" in filled
     assert speed.table.filled(filled, results) == filled
     with pytest.raises(ValueError, match="speed:begin DIN"):
         speed.table.filled("no markers", results)
