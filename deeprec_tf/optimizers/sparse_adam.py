@@ -29,7 +29,7 @@ class SparseAdam(RowSparse, keras.optimizers.Adam):
     written, so their moments do not decay and they do not move: that is lazy Adam, and it
     differs from Adam there. `lazy=False` is Adam itself: equal to Keras's Adam fed the summed
     dense gradient, at a cost that grows with the table. Variables with tensors as gradients
-    are updated by Keras's Adam.
+    are updated by Keras's formula.
 
     Clipping (`clipnorm`, `global_clipnorm`, `clipvalue`) works on the summed rows and equals
     clipping of the dense gradient. In the lazy form `weight_decay` acts on the rows touched
@@ -111,6 +111,29 @@ class SparseAdam(RowSparse, keras.optimizers.Adam):
     def densify(self) -> bool:
         """Dense Adam wants dense gradients."""
         return not self.lazy
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update one variable from a tensor or, for a table, from rows."""
+        if isinstance(gradient, tf.IndexedSlices) or self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        # Keras's formula in one operation instead of twenty; equal but for float32's 1 - beta.
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        beta_1 = tf.cast(self.beta_1, variable.dtype)
+        beta_2 = tf.cast(self.beta_2, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(beta_1, step),
+            beta2_power=tf.pow(beta_2, step),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=tf.cast(self.epsilon, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+        )
 
     def update_rows(self, rows: Rows, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """One step of lazy Adam on the rows that have a gradient."""
