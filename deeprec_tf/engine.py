@@ -216,6 +216,7 @@ class RecModel(InputPath, keras.Model):
         )
         if isinstance(prepared, tf.data.Dataset):
             batch_size, shuffle = None, False  # the dataset sees to both
+            self._build_for_training(prepared.element_spec)
         clock = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: order.begin(epoch)
         )
@@ -228,6 +229,18 @@ class RecModel(InputPath, keras.Model):
             verbose=verbose, callbacks=callbacks, validation_data=validation_data,
             shuffle=shuffle, **kwargs,
         )
+
+    def _build_for_training(self, element_spec) -> None:
+        """Makes the variables of optimizer and metrics: a step that makes them is traced twice."""
+        if self._distribute_strategy is not None:
+            return  # Keras does it there
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        metrics = self._compile_metrics
+        _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(element_spec)
+        if y is not None and metrics is not None and not metrics.built:
+            x = {t.name: keras.KerasTensor(t.shape, t.dtype) for t in self.inputs}
+            self._symbolic_build(data_batch=(x, y, sample_weight))
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs

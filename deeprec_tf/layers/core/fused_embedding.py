@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.core.table_embedding import TableEmbedding, own_initializer
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -60,7 +60,7 @@ class FusedEmbedding(TableEmbedding):
         ends = np.cumsum(list(self.tables.values())).tolist()
         self.offsets = dict(zip(self.tables, [0, *ends[:-1]], strict=True))
         self.embeddings_initializers = {
-            name: keras.initializers.get(initializer)
+            name: own_initializer(initializer)
             for name, initializer in (embeddings_initializers or {}).items()
         }
         self._tables_start = {}
@@ -70,38 +70,22 @@ class FusedEmbedding(TableEmbedding):
     def build(self, rows_shape):
         """Make the variable; each table starts as its own initializer says."""
         start, self._tables_start = self._tables_start, {}
-        default = self.embeddings_initializer
 
         def stacked(shape, dtype=None):
-            parts = []
-            for name, rows in self._runs(start):
+            factors = np.array(self.embeddings_initializer((shape[0], self.factors), dtype=dtype))
+            for name, first in self.offsets.items():
+                rows, own = self.tables[name], self.embeddings_initializers.get(name)
                 if name in start:
-                    part = ops.convert_to_tensor(start[name], dtype)
-                else:
-                    own = self.embeddings_initializers.get(name, default)
-                    part = own((rows, self.factors), dtype=dtype)
-                parts.append(part)
-            factors = parts[0] if len(parts) == 1 else ops.concatenate(parts)
-            if not self.linear:
-                return factors
-            return ops.concatenate([factors, ops.zeros((shape[0], 1), dtype)], axis=1)
+                    factors[first : first + rows] = start[name]
+                elif own is not None:
+                    factors[first : first + rows] = own((rows, self.factors), dtype=dtype)
+            weights = np.zeros((shape[0], int(self.linear)), factors.dtype)
+            return ops.convert_to_tensor(np.concatenate([factors, weights], axis=1), dtype)
 
         self.embeddings = self.add_weight(
             name="embeddings", shape=(self.vocabulary_size, self.embedding_dim),
             initializer=stacked, autocast=False,
         )
-
-    def _runs(self, start):
-        """(name, rows) of the tables in order; neighbors that start by default are one run."""
-        runs = []
-        for name, rows in self.tables.items():
-            if name in start or name in self.embeddings_initializers:
-                runs.append((name, rows))
-            elif runs and runs[-1][0] is None:
-                runs[-1] = (None, runs[-1][1] + rows)
-            else:
-                runs.append((None, rows))
-        return runs
 
     def _checked_table(self, name, values):
         values = np.array(values, dtype="float32")

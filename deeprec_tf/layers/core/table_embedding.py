@@ -43,9 +43,7 @@ _handed_rows = contextvars.ContextVar("handed_rows", default=None)
 
 @contextlib.contextmanager
 def rows_handed_in(rows):
-    """Within it, tables take these rows, gathered before, instead of gathering their own.
-
-    So the gather can stay outside a function that XLA compiles.
+    """Within it, tables take these rows: so the gather can stay outside what XLA compiles.
 
     Args:
         rows: dict from `id(layer)` to the tensors that the layer's calls give, in the order of
@@ -56,6 +54,13 @@ def rows_handed_in(rows):
         yield
     finally:
         _handed_rows.reset(token)
+
+
+def own_initializer(identifier):
+    """The Keras initializer of a name, or a copy: with a fresh seed, if none was given."""
+    initializer = keras.initializers.get(identifier)
+    is_object = isinstance(initializer, keras.initializers.Initializer)
+    return initializer.clone() if is_object else initializer
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -117,10 +122,7 @@ class TableEmbedding(keras.layers.Layer):
         self.embedding_dim = int(embedding_dim)
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=0.01)
-        initializer = keras.initializers.get(embeddings_initializer)
-        if isinstance(initializer, keras.initializers.Initializer):
-            initializer = initializer.clone()                 # a fresh seed, if none was given
-        self.embeddings_initializer = initializer
+        self.embeddings_initializer = own_initializer(embeddings_initializer)
         self.supports_masking = True                          # takes masked ids; gives no mask on
         self._start_values = None if pretrained is None else self._checked(pretrained)
 
