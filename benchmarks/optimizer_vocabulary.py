@@ -1,11 +1,16 @@
 """What a training step costs as the vocabulary grows: row-sparse optimizers against Keras's.
 
-One table, one batch of ids drawn from a Zipf law, a small dense head; the time of a whole step
-(forward, gradient, update). The first table printed times the two forms of summing repeated
-ids on their own. Times of one run belong together; compare the ratios.
+One table, one batch of ids drawn from a Zipf law, a tower of dense layers (`--hidden` alone for
+none); the CPU time of a whole step (forward, gradient, update). Every table gets the same batch: as
+many ids, as many different ones, with the same repeats, placed on rows that lie anywhere in the
+table. One column, "its first rows", places them on the first rows of the largest table instead:
+what that saves is what the caches and the memory's page tables cost, all else being equal.
+
+All steps take turns in one process; a figure is the best of a run's turns, and the ratios are
+given for each run. The last table times the forms of summing repeated ids on their own.
 
     python benchmarks/optimizer_vocabulary.py
-    python benchmarks/optimizer_vocabulary.py --threads 1 --rows 10000 1000000
+    python benchmarks/optimizer_vocabulary.py --hidden --rows 10000 1000000 --runs 1
 """
 
 from __future__ import annotations
@@ -24,6 +29,16 @@ from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.optimizers import SparseAdagrad, SparseAdam, sum_repeated_rows
 
 COMPILERS = {"graph": False, "XLA": True}
+FIRST_ROWS = "its first rows"
+ROW_SPARSE = {
+    "SparseAdam": (TableEmbedding, SparseAdam),
+    "SparseAdagrad": (TableEmbedding, SparseAdagrad),
+}
+WHOLE_TABLE = {
+    "SparseAdam(lazy=False)": (TableEmbedding, lambda: SparseAdam(lazy=False)),
+    "Keras Adam": (keras.layers.Embedding, keras.optimizers.Adam),
+    "Keras Adagrad": (keras.layers.Embedding, keras.optimizers.Adagrad),
+}
 
 
 def zipf_ids(rows, shape, exponent):
@@ -32,34 +47,40 @@ def zipf_ids(rows, shape, exponent):
     return ((generator.zipf(exponent, shape) - 1) % rows).astype("int32")
 
 
+def spread(ids, rows, table_rows):
+    """The same batch on other rows: ids below `rows` placed anywhere in a table, one to one."""
+    places = np.random.default_rng(1).choice(table_rows, rows, replace=False)
+    return places.astype("int32")[ids]
+
+
 def best_times(functions, *, repeats, seconds):
-    """The best time in milliseconds of each function, the functions taking turns.
+    """The best CPU time in milliseconds of each function, the functions taking turns.
 
     The first call of a function, which traces and compiles, is not timed, and a function gets
     no more turns once its own turns have taken `seconds` together.
     """
-    best, spent = {}, {}
-    for name, function in functions.items():
+    best = dict.fromkeys(functions, float("inf"))
+    spent = dict.fromkeys(functions, 0.0)
+    for function in functions.values():
         function()
-        best[name], spent[name] = float("inf"), 0.0
     for _ in range(repeats):
         for name, function in functions.items():
             if spent[name] > seconds:
                 continue
-            start = time.perf_counter()
+            start = time.process_time()
             function()
-            took = time.perf_counter() - start
+            took = time.process_time() - start
             spent[name] += took
             best[name] = min(best[name], 1000 * took)
     return best
 
 
-def summing(count, dim, options):
+def summing(ids, dim):
     """Functions that sum the repeated ids of one gradient, by (form, compiler)."""
-    ids = tf.constant(zipf_ids(10**6, count, options.exponent))
-    values = tf.random.normal((count, dim))
+    ids = tf.constant(ids)
+    values = tf.random.normal((ids.shape[0], dim))
     functions = {}
-    for form, static_shapes in (("tf.unique", False), ("sort, static shapes", True)):
+    for form, static_shapes in (("tf.unique", False), ("hashing, static shapes", True)):
         for compiler, jit_compile in COMPILERS.items():
             summed = tf.function(
                 lambda ids, values, static_shapes=static_shapes: sum_repeated_rows(
@@ -71,30 +92,33 @@ def summing(count, dim, options):
     return functions
 
 
-def training_steps(rows, make_layer, make_optimizer, options):
-    """By compiler, a function that trains one step and waits for it; both train one model."""
-    ids = keras.Input((options.fields,), dtype="int32")
+def training_steps(batches, rows, make_layer, make_optimizer, options):
+    """By (compiler, name of the batch), a function that trains one step; all train one model."""
+    fields = next(iter(batches.values())).shape[1]
+    ids = keras.Input((fields,), dtype="int32")
     vectors = keras.layers.Flatten()(make_layer(rows, options.dim)(ids))
+    for units in options.hidden:
+        vectors = keras.layers.Dense(units, activation="relu")(vectors)
     model = keras.Model(ids, keras.layers.Dense(1)(vectors))
     optimizer = make_optimizer()
     optimizer.build(model.trainable_variables)
-    batch = tf.constant(zipf_ids(rows, (options.batch, options.fields), options.exponent))
 
-    def step():
+    def step(batch):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(model(batch, training=True) - 1.0))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         return loss
 
-    compiled = {
-        compiler: tf.function(step, jit_compile=jit_compile)
-        for compiler, jit_compile in COMPILERS.items()
-    }
-    return {
-        compiler: lambda function=function: function().numpy()
-        for compiler, function in compiled.items()
-    }
+    tensors = {name: tf.constant(batch) for name, batch in batches.items()}
+    functions = {}
+    for compiler, jit_compile in COMPILERS.items():
+        compiled = tf.function(step, jit_compile=jit_compile)
+        for name, batch in tensors.items():
+            functions[compiler, name] = (
+                lambda compiled=compiled, batch=batch: compiled(batch).numpy()
+            )
+    return functions
 
 
 def print_table(title, columns, lines):
@@ -106,47 +130,51 @@ def print_table(title, columns, lines):
         print("| " + " | ".join([name, *cells]) + " |")
 
 
-def with_ratio(time_of, base):
-    """A time beside its ratio to the base, or a dash."""
-    if time_of is None:
+def cell(times, ratios=None):
+    """The best time of all runs and the ratio of each run, or a dash."""
+    if not times:
         return "-"
-    return f"{time_of:.2f} ms ({time_of / base:.1f})"
+    brackets = f" ({', '.join(f'{ratio:.2f}' for ratio in ratios)})" if ratios else ""
+    return f"{min(times):.2f} ms{brackets}"
 
 
 def compare(options):
-    """Time all steps, one vocabulary after the other, and print the table."""
-    optimizers = {
-        "SparseAdam": (TableEmbedding, SparseAdam),
-        "SparseAdagrad": (TableEmbedding, SparseAdagrad),
-        "SparseAdam(lazy=False)": (TableEmbedding, lambda: SparseAdam(lazy=False)),
-        "Keras Adam": (keras.layers.Embedding, keras.optimizers.Adam),
-        "Keras Adagrad": (keras.layers.Embedding, keras.optimizers.Adagrad),
-    }
-    whole_table = [name for name in optimizers if "Keras" in name or "lazy" in name]
-    times = {}
+    """Time the steps on all tables and print a table for each compiler."""
+    smallest, largest = min(options.rows), max(options.rows)
+    ids = zipf_ids(smallest, (options.batch, options.fields), options.exponent)
+    print(f"{ids.size:,} ids a batch, {len(np.unique(ids)):,} of them different")
+    functions = {}
     for rows in options.rows:
-        keras.backend.clear_session(free_memory=True)
-        functions = {
-            (name, compiler): step
-            for name, makers in optimizers.items()
-            if name not in whole_table or rows <= options.whole_table_up_to
-            for compiler, step in training_steps(rows, *makers, options).items()
-        }
-        found = best_times(functions, repeats=options.repeats, seconds=options.seconds)
-        times.update({(*key, rows): value for key, value in found.items()})
-        del functions
+        batches = {f"{rows:,}": spread(ids, smallest, rows)}
+        if rows == largest:
+            batches[f"{rows:,}, {FIRST_ROWS}"] = ids
+        small_enough = rows <= options.whole_table_up_to
+        for name, makers in {**ROW_SPARSE, **(WHOLE_TABLE if small_enough else {})}.items():
+            for key, step in training_steps(batches, rows, *makers, options).items():
+                functions[(*key, name)] = step
+    runs = [
+        best_times(functions, repeats=options.repeats, seconds=options.seconds)
+        for _ in range(options.runs)
+    ]
+    columns = [f"{rows:,}" for rows in options.rows]
+    columns.append(f"{largest:,}, {FIRST_ROWS}")
     for compiler in COMPILERS:
-        base = times["SparseAdam", compiler, options.rows[0]]
+        lines = {}
+        for name in [*ROW_SPARSE, *WHOLE_TABLE]:
+            found = [
+                [run[compiler, column, name] for run in runs]
+                if (compiler, column, name) in functions else []
+                for column in columns
+            ]
+            lines[name] = [
+                cell(times, [time / base for time, base in zip(times, found[0], strict=False)])
+                for times in found
+            ]
         print_table(
-            f"Step, {compiler}, by rows of the table; in brackets the ratio to SparseAdam at "
-            f"{options.rows[0]:,} rows",
-            [f"{rows:,}" for rows in options.rows],
-            {
-                name: [
-                    with_ratio(times.get((name, compiler, rows)), base) for rows in options.rows
-                ]
-                for name in optimizers
-            },
+            f"A step, {compiler}, by rows of the table; in brackets, for each run, the ratio to "
+            f"the same optimizer at {columns[0]} rows",
+            columns,
+            lines,
         )
 
 
@@ -159,10 +187,14 @@ def main():
     parser.add_argument("--dim", type=int, default=16, help="width of the table")
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--fields", type=int, default=26, help="ids of one example")
+    parser.add_argument(
+        "--hidden", type=int, nargs="*", default=[256, 128, 64], help="widths of the tower"
+    )
     parser.add_argument("--exponent", type=float, default=1.2, help="of the Zipf law")
-    parser.add_argument("--threads", type=int, default=0, help="0 leaves it to TensorFlow")
+    parser.add_argument("--threads", type=int, default=1, help="0 leaves it to TensorFlow")
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=30, help="turns, of which the best counts")
-    parser.add_argument("--seconds", type=float, default=5.0, help="at most, of one step's turns")
+    parser.add_argument("--seconds", type=float, default=1.0, help="at most, of one step's turns")
     parser.add_argument(
         "--whole-table-up-to", type=int, default=10**6,
         help="leave out the optimizers that rewrite the whole table above so many rows",
@@ -172,22 +204,19 @@ def main():
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
 
+    compare(options)
+    ids = zipf_ids(min(options.rows), options.batch * options.fields, options.exponent)
     found = best_times(
-        summing(options.batch * options.fields, options.dim, options),
-        repeats=options.repeats,
-        seconds=options.seconds,
+        summing(ids, options.dim), repeats=options.repeats, seconds=options.seconds
     )
-    base = found["tf.unique", "graph"]
     print_table(
-        f"Summing {options.batch * options.fields:,} gradients of repeated ids x {options.dim}; "
-        "in brackets the ratio to tf.unique in graph mode",
+        f"Summing {ids.size:,} gradients of repeated ids x {options.dim}",
         list(COMPILERS),
         {
-            form: [with_ratio(found[form, compiler], base) for compiler in COMPILERS]
-            for form in ("tf.unique", "sort, static shapes")
+            form: [cell([found[form, compiler]]) for compiler in COMPILERS]
+            for form in ("tf.unique", "hashing, static shapes")
         },
     )
-    compare(options)
 
 
 if __name__ == "__main__":
