@@ -5,6 +5,7 @@ from keras import ops
 from deeprec_tf.layers.core._kernels import is_graph_training
 from deeprec_tf.layers.core._valid_steps_kernels import ValidSteps
 from deeprec_tf.layers.core.masking import masked_softmax
+from deeprec_tf.layers.core.sequence_pooling import weighted_sum
 
 
 def steps_of(mask, *, training):
@@ -51,7 +52,7 @@ class AllSteps:
 
     def weighted_sum(self, weights, values):
         """Weighted sum of a row's steps: weights (B, T), values (B, T, n) to (B, n)."""
-        return ops.einsum("bt,btd->bd", ops.cast(weights, values.dtype), values)
+        return weighted_sum(ops.cast(weights, values.dtype), values)
 
     def only_real(self, values):
         """(B, T) with 0 for padding."""
