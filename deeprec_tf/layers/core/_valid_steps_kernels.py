@@ -8,7 +8,7 @@ from deeprec_tf.layers.core.masking import masked_softmax
 class ValidSteps:
     """The real steps of a batch of sequences, packed to (N, ...); the rest of it is skipped.
 
-    N is rounded up by at most a sixteenth, so that kernels that are compiled for a shape meet
+    N is rounded up by at most an eighth, so that kernels that are compiled for a shape meet
     few of them, and by one step at least: the added steps repeat a real one, have weight 0 and
     must get no gradient.
 
@@ -118,7 +118,7 @@ class ValidSteps:
 
 
 def _rounded_up(count):
-    """The next multiple of a sixteenth of the power of two below."""
+    """The next multiple of an eighth of the power of two below."""
     exponent = tf.math.floor(tf.math.log(tf.cast(count, tf.float32)) / tf.math.log(2.0))
-    grain = tf.cast(tf.maximum(2.0 ** (exponent - 4.0), 1.0), tf.int32)
+    grain = tf.cast(tf.maximum(2.0 ** (exponent - 3.0), 1.0), tf.int32)
     return -(-count // grain) * grain
