@@ -24,10 +24,16 @@ from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, require_eager
-from deeprec_tf.tables import EmbeddingTables, build_embedding_layers, sparse_column
+from deeprec_tf.tables import (
+    EmbeddingTables,
+    Table,
+    build_embedding_layers,
+    layer_of,
+    sparse_column,
+)
 
 Tensors = Mapping[str, Any]
-Tables = Mapping[str, TableEmbedding]
+Tables = Mapping[str, Table]
 
 
 def build_input_layers(feature_columns: Iterable[FeatureColumn]) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def _gather(inputs: Tensors, tables: Tables, columns: Sequence[Any]) -> Any:
     gathered = getattr(tables, "gathered", {})
     key = tuple(id(inputs[column.name]) for column in columns)
     if key not in gathered:
-        layer = tables[str(columns[0].embedding_name)]
+        layer = layer_of(tables, columns[0])
         ids = [_ids(inputs, column) for column in columns]
         offsets = getattr(layer, "offsets", {})
         numbers = RowNumbers(
@@ -88,7 +94,7 @@ def _pooled_row(inputs: Tensors, tables: Tables, column: VarLenSparseFeat) -> An
                 f"{column.name}: a column with group={column.group} cannot be pooled to one field. "
                 "Use combiner='none'."
             )
-        layer = tables[str(column.embedding_name)]
+        layer = layer_of(tables, column)
         weights = () if column.weight_name is None else (inputs[column.weight_name],)
         pooling = SequencePooling(
             column.combiner, weight_norm=column.weight_norm, dtype=layer.dtype_policy
@@ -100,7 +106,7 @@ def _pooled_row(inputs: Tensors, tables: Tables, column: VarLenSparseFeat) -> An
 
 def _one_column(inputs: Tensors, tables: Tables, column: SparseFeat | VarLenSparseFeat) -> Any:
     """Whole rows of one column: (B, W), or (B, T, W)."""
-    layer = tables[str(column.embedding_name)]
+    layer = layer_of(tables, column)
     if isinstance(layer, FusedEmbedding):
         return _flat(_gather(inputs, tables, [column]))
     return layer(_ids(inputs, column))
@@ -120,7 +126,7 @@ def _runs(tables: Tables, columns: Sequence[FeatureColumn]) -> list[list[Feature
         kind: Any = None
         if sparse_column(column) is not None and not _is_pooled(column):
             steps = getattr(column, "maxlen", 0), getattr(column, "group", 1)
-            kind = (id(tables[str(column.embedding_name)]), *steps)
+            kind = (id(layer_of(tables, column)), *steps)
         if kind is not None and kind == before:
             runs[-1].append(column)
         else:
@@ -137,7 +143,7 @@ def _vectors(inputs: Tensors, tables: Tables, run: Sequence[Any]) -> Any:
     if isinstance(column, VarLenDenseFeat):
         values = keras.ops.cast(inputs[column.name], keras.config.floatx())
         return values if column.dimension > 1 else keras.ops.expand_dims(values, -1)
-    layer = tables[str(column.embedding_name)]
+    layer = layer_of(tables, column)
     if _is_pooled(column):
         return _factors(layer, _pooled_row(inputs, tables, column))
     if len(run) == 1:
@@ -232,7 +238,7 @@ def field_lookup(
         )
     fields = []
     for run in _runs(tables, sparse):
-        layer = tables[str(run[0].embedding_name)]
+        layer = layer_of(tables, run[0])
         if len(run) == 1 and not isinstance(layer, FusedEmbedding) or _is_pooled(run[0]):
             fields.append(keras.ops.expand_dims(_vectors(inputs, tables, run), 1))
         else:
@@ -277,7 +283,10 @@ def linear_logit(
     sparse = [c for c in feature_columns if sparse_column(c) is not None]
     dense = [c for c in feature_columns if isinstance(c, DenseFeat)]
     tables = EmbeddingTables({}) if tables is None else tables
-    inside = [c for c in sparse if getattr(tables.get(str(c.embedding_name)), "linear", False)]
+    inside = [
+        c for c in sparse
+        if c.embedding_name in tables and getattr(layer_of(tables, c), "linear", False)
+    ]
     outside = [c for c in sparse if c not in inside]
     own = build_embedding_layers(outside, prefix="linear_", width=1)
     terms = _linear_terms(inputs, tables, inside) + _linear_terms(inputs, own, outside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -10,19 +10,49 @@ import numpy as np
 
 from deeprec_tf.features import FeatureColumn, SparseFeat, VarLenSparseFeat
 from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
+from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 
 
-class EmbeddingTables(dict[str, TableEmbedding]):
-    """Embedding layers by the name of the table; tables that are fused name the same layer.
+class TableView:
+    """One of the tables of a `FusedEmbedding`, called like a layer of its own.
+
+    Attributes:
+        layer: the layer that holds it.
+        name: its name there.
+    """
+
+    def __init__(self, layer: FusedEmbedding, name: str) -> None:
+        self.layer = layer
+        self.name = name
+
+    def __call__(self, ids: Any) -> Any:
+        """Integer ids (...) to their vectors (..., D)."""
+        layer = self.layer
+        offset, size = layer.offsets[self.name], layer.tables[self.name]
+        rows = layer(RowNumbers([offset], [size], layer.vocabulary_size)(ids))  # (..., 1, W)
+        return keras.ops.squeeze(RowPart(0, layer.factors)(rows), axis=-2)
+
+
+Table = TableEmbedding | TableView
+
+
+def layer_of(tables: Mapping[str, Table], column: Any) -> TableEmbedding:
+    """The layer that holds a column's table."""
+    table = tables[str(column.embedding_name)]
+    return table.layer if isinstance(table, TableView) else table
+
+
+class EmbeddingTables(dict[str, Table]):
+    """Embedding tables by name: a layer, or its part of a layer that holds several.
 
     Attributes:
         gathered: what was looked up so far, as (columns, rows) by the ids of the Input tensors,
             so that factors and linear weights of a column come out of one gather.
     """
 
-    def __init__(self, layers: dict[str, TableEmbedding]) -> None:
-        super().__init__(layers)
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        super().__init__(tables)
         self.gathered: dict[Any, tuple[list[FeatureColumn], Any]] = {}
 
 
@@ -58,7 +88,7 @@ def build_embedding_layers(
             a whole table.
 
     Returns:
-        Dict from table name to layer.
+        Dict from table name to what gives ids their vectors: a layer or a `TableView`.
     """
     linear = {column.embedding_name for column in map(sparse_column, linear_feature_columns)
               if column is not None}  # fmt: skip
@@ -66,11 +96,12 @@ def build_embedding_layers(
     for name, column in _owners(feature_columns).items():
         key = (width or int(column.embedding_dim), column.trainable, name in linear)
         groups.setdefault(key if fuse else (*key, name), {})[name] = column
-    layers: dict[str, TableEmbedding] = {}
+    tables: dict[str, Table] = {}
     for key, columns in groups.items():
         layer = _layer(columns, *key[:3], prefix=prefix, zeros=width is not None)
-        layers |= dict.fromkeys(columns, layer)
-    return EmbeddingTables(layers)
+        is_fused = isinstance(layer, FusedEmbedding)
+        tables |= {name: TableView(layer, name) if is_fused else layer for name in columns}
+    return EmbeddingTables(tables)
 
 
 def _owners(feature_columns: Iterable[FeatureColumn]) -> dict[str, SparseFeat]:

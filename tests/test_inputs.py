@@ -22,6 +22,7 @@ from deeprec_tf.inputs import (
     padding_mask,
 )
 from deeprec_tf.string_keys import string_keys_of_array
+from deeprec_tf.tables import table_values
 from tests.reference import core
 
 USER = SparseFeat("user", 5, embedding_dim=3)
@@ -37,7 +38,8 @@ def run(columns, batch, make, tables=None):
     output = make(inputs, layers)
     generator = np.random.default_rng(0)
     values, noisy = {}, {}
-    for name, layer in layers.items():
+    for name, table in layers.items():
+        layer = getattr(table, "layer", table)
         if layer.built:
             first = getattr(layer, "offsets", {}).get(name, 0)
             if id(layer) not in noisy:
@@ -87,10 +89,22 @@ def test_equal_columns_do_not_share_tables_between_models():
 
 def test_tables_of_one_shape_start_different():
     tables = build_embedding_layers([USER, SparseFeat("other", 5, embedding_dim=3)])
-    layer = tables["user"]
-    assert layer is tables["other"] and layer.offsets == {"user": 0, "other": 5}
+    layer = tables["user"].layer
+    assert layer is tables["other"].layer and layer.offsets == {"user": 0, "other": 5}
     layer.build(())
     assert len(np.unique(layer.embeddings)) == 30
+
+
+def test_a_table_is_called_like_a_layer_wherever_it_is_stored():
+    """The ids of the second table must not read the first one's rows."""
+    columns = [USER, SparseFeat("other", 4, embedding_dim=3)]
+    for options in ({}, {"fuse": False}, {"linear_feature_columns": columns}):
+        inputs, tables = build_input_layers(columns), build_embedding_layers(columns, **options)
+        model = keras.Model(inputs, tables["other"](inputs["other"]), name="m")
+        values = table_values(model, "other")
+        x = {"user": np.array([0, 0]), "other": np.array([3, 1])}
+        np.testing.assert_array_equal(model(x), values[[3, 1]])
+        assert values.shape == (4, 3) and len(np.unique(values)) == 12
 
 
 def test_the_column_with_start_values_speaks_for_the_table():

@@ -5,6 +5,7 @@ from deeprec_tf.export.check import check_export
 from deeprec_tf.export.cuts import inference_model, item_encoder, user_encoder
 from deeprec_tf.export.onnx_file import export_onnx, load_onnx
 from deeprec_tf.export.saved_model import export_saved_model, load_saved_model
+from deeprec_tf.export.serving import serving_function
 
 __all__ = [
     "Artifact",
@@ -15,5 +16,6 @@ __all__ = [
     "item_encoder",
     "load_onnx",
     "load_saved_model",
+    "serving_function",
     "user_encoder",
 ]

@@ -30,7 +30,7 @@ class FusedEmbedding(TableEmbedding):
         **kwargs: `trainable`, `name`, `dtype`.
 
     Call arguments:
-        rows: integer tensor (...), from `RowNumbers`.
+        ids: row numbers from `RowNumbers`, integer tensor (...).
 
     Returns:
         (..., D), or (..., D + 1) with `linear`.
