@@ -31,10 +31,15 @@ class Packing(NamedTuple):
     steps: tf.Tensor
 
 
+def lengths_of(mask):
+    """Steps up to the last real one, int32 tensor (B,)."""
+    return tf.reduce_max(tf.where(mask, tf.range(1, tf.shape(mask)[1] + 1), 0), 1)
+
+
 def find_packing(mask):
     """Packs each row up to its last real step; holes before it are steps of weight zero."""
     time = tf.shape(mask)[1]
-    lengths = tf.reduce_max(tf.where(mask, tf.range(1, time + 1), 0), 1)
+    lengths = lengths_of(mask)
     order = tf.argsort(lengths, direction="DESCENDING", stable=True)
     active = tf.range(time)[:, None] < tf.gather(lengths, order)  # (T, B)
     sizes = tf.reduce_sum(tf.cast(active, tf.int32), 1)

@@ -36,7 +36,7 @@ def _loop(condition, body, variables):
     )
 
 
-def _weight(p, q, update):
+def weight_of(p, q, update):
     """The share w = p + q·u of the candidate, where a missing term is None."""
     if q is None:
         return p
@@ -75,7 +75,7 @@ def forward(x, p, q, kernel, recurrent, bias, packing):
         ]
         candidate = tf.tanh(tf.nn.bias_add(from_input[-1] + opened[-1] * last, bias[-1]))
         terms = (None if term is None else tf.slice(term, first, rows) for term in (p, q))
-        state = state + _weight(*terms, opened[0]) * (candidate - state)
+        state = state + weight_of(*terms, opened[0]) * (candidate - state)
         values = (*opened, candidate, last)
         saved = [array.write(t, value) for array, value in zip(saved, values, strict=True)]
         return t + 1, state, states.write(t + 1, state), *saved
@@ -126,7 +126,7 @@ def backward(upstream, ends, x, p, q, kernel, recurrent, states, saved, packing,
         *update, reset, candidate, last = (array.read(t) for array in saved)
 
         by_weight = gradient * (candidate - before)
-        entered = gradient * _weight(p_now, q_now, *update or (None,))
+        entered = gradient * weight_of(p_now, q_now, *update or (None,))
         by_candidate = raw.TanhGrad(y=candidate, dy=entered)
         by_last = by_candidate * reset
         opened = [raw.SigmoidGrad(y=u, dy=by_weight * q_now) for u in update]

@@ -3,7 +3,12 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.recurrent._kernels import gate_terms, packed_scan, traced_for_xla
+from deeprec_tf.layers.recurrent._kernels import (
+    gate_terms,
+    packed_scan,
+    padded_scan,
+    traced_for_xla,
+)
 from deeprec_tf.layers.recurrent.cells import GRU_TYPES, UPDATE_GATES, RecurrentCell
 
 
@@ -15,8 +20,8 @@ class DynamicGRU(keras.layers.Layer):
     h ← h + w∘(c - h), where w is u (GRU), the attention a (AGRU) or a·u (AUGRU). Padded steps
     carry the state on, so the last state is that of the last real step.
 
-    In training the steps run packed, without padding (`_kernels`), unless XLA compiles the model;
-    otherwise, and in exports, as `keras.layers.RNN`. The results are the same.
+    In training the steps run packed, without padding; inference and exports run all rows up to the
+    longest (both in `_kernels`); under XLA it is `keras.layers.RNN`. The results are the same.
 
     In the paper u = 1 replaces the state; Keras's own GRU calls 1 - u its update gate.
 
@@ -82,22 +87,24 @@ class DynamicGRU(keras.layers.Layer):
             attention = ops.cast(attention, sequence.dtype)
         ones = ops.ones_like(sequence[..., 0])
         real = ones if sequence_mask is None else ops.cast(sequence_mask, sequence.dtype)
-        if training and not traced_for_xla():
-            return self._packed(sequence, attention, real)
+        if not traced_for_xla():
+            return self._scan(sequence, attention, real, training)
         gate = ones if attention is None else attention
         return self.rnn(ops.concatenate([sequence, gate[..., None], real[..., None]], axis=-1))
 
-    def _packed(self, sequence, attention, real):
-        """The form for training."""
+    def _scan(self, sequence, attention, real, training):
+        """The form without XLA."""
         cell = self.rnn.cell
-        return packed_scan(
+        tensors = (
             sequence,
             *gate_terms(attention, real, self.gru_type, self.update_gate),
             ops.not_equal(real, 0),
             *(ops.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)),
-            sequences=self.return_sequences,
-            gate_gradient=attention is not None,
         )
+        if not training:
+            return padded_scan(*tensors, sequences=self.return_sequences)
+        learned = attention is not None
+        return packed_scan(*tensors, sequences=self.return_sequences, gate_gradient=learned)
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""

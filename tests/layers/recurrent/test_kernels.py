@@ -1,4 +1,6 @@
-"""The packed recurrence of training against the cell's, step by step."""
+"""The recurrence's fast forms, packed for training and padded for inference, against the cell's."""
+
+from unittest import mock
 
 import keras
 import numpy as np
@@ -36,8 +38,8 @@ def built(kind="AUGRU", update_gate="paper", *, sequences=True, dtype="float32")
     return layer
 
 
-def run(layer, x=X, attention=A, mask=MASKS["lengths"], *, training, pull=PULL, jit=False):
-    """States and gradients by sequence, attention and weights."""
+def run(layer, x=X, attention=A, mask=MASKS["lengths"], *, form, pull=PULL, jit=False):
+    """States and gradients by sequence, attention and weights, "packed", "padded" or by "cell"."""
     if not layer.return_sequences:
         pull = pull[:, -1]
     extra = () if layer.gru_type == "GRU" else (tf.constant(attention),)
@@ -46,46 +48,53 @@ def run(layer, x=X, attention=A, mask=MASKS["lengths"], *, training, pull=PULL, 
     def step(x, *extra):
         with tf.GradientTape() as tape:
             tape.watch([x, *extra])
-            states = layer(x, *extra, sequence_mask=mask, training=training)
+            states = layer(x, *extra, sequence_mask=mask, training=form == "packed")
             loss = tf.reduce_sum(tf.cast(states, "float32") * pull)
         sources = [x, *extra, *(weight.value for weight in layer.trainable_weights)]
         return states, *tape.gradient(loss, sources)
 
-    values = step(tf.constant(x, layer.compute_dtype), *extra)
+    with mock.patch.object(dynamic_gru, "traced_for_xla", lambda: jit or form == "cell"):
+        values = step(tf.constant(x, layer.compute_dtype), *extra)
     return [np.asarray(tf.cast(value, "float32")) for value in values]
 
 
-def assert_same(layer, *, atol=1e-5, **options):
-    got, wanted = run(layer, training=True, **options), run(layer, training=False, **options)
+def assert_same(layer, form="packed", *, atol=1e-5, **options):
+    got, wanted = run(layer, form=form, **options), run(layer, form="cell", **options)
     for value, reference in zip(got, wanted, strict=True):
         assert value.shape == reference.shape
         np.testing.assert_allclose(value, reference, atol=atol)
 
 
+both = pytest.mark.parametrize("form", ["packed", "padded"])
+
+
 @forms
 @masks
+@both
 @pytest.mark.parametrize("sequences", [True, False])
-def test_equals_the_cell(kind, update_gate, mask, sequences):
-    assert_same(built(kind, update_gate, sequences=sequences), mask=mask)
+def test_equals_the_cell(kind, update_gate, mask, form, sequences):
+    assert_same(built(kind, update_gate, sequences=sequences), form, mask=mask)
 
 
 @forms
 def test_xla_and_eager_give_the_same(kind, update_gate):
     layer = built(kind, update_gate)
-    graph = run(layer, training=True)
-    for got, wanted in zip(run(layer, training=True, jit=True), graph, strict=True):
+    graph = run(layer, form="packed")
+    for got, wanted in zip(run(layer, form="packed", jit=True), graph, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-5)
     inputs = (X,) if kind == "GRU" else (X, A)
-    eager = layer(*inputs, sequence_mask=MASKS["lengths"], training=True)
-    np.testing.assert_allclose(eager, graph[0], atol=1e-6)
+    for training in (True, False):
+        eager = layer(*inputs, sequence_mask=MASKS["lengths"], training=training)
+        np.testing.assert_allclose(eager, graph[0], atol=1e-6)
 
 
 @forms
-def test_numbers_of_the_twin(kind, update_gate):
+@both
+def test_numbers_of_the_twin(kind, update_gate, form):
     layer = built(kind, update_gate)
     weights = gru_weights(weights_of(layer), "", "rc" if kind == "AGRU" else "urc")
     wanted = twin(weights, kind, update_gate, X, A, MASKS["lengths"])
-    np.testing.assert_allclose(run(layer, training=True)[0], wanted, atol=1e-5)
+    np.testing.assert_allclose(run(layer, form=form)[0], wanted, atol=1e-5)
 
 
 @forms
@@ -123,28 +132,32 @@ def test_states_carried_on_give_their_gradient_to_the_last_real_step():
     late = np.zeros_like(PULL)
     late[:, 3:] = PULL[:, 3:]
     assert_same(built(), mask=MASKS["short"], pull=late)
-    by_x = run(built(), training=True, mask=MASKS["short"], pull=late)[1]
+    by_x = run(built(), form="packed", mask=MASKS["short"], pull=late)[1]
     assert np.all(np.abs(by_x[LENGTHS[:, 0] > 1, 1]).max(-1) > 0)
     assert np.all(by_x[:, 2:] == 0)
 
 
-def test_no_mask():
-    assert_same(built(), mask=None)
+@both
+def test_no_mask(form):
+    assert_same(built(), form, mask=None)
 
 
+@both
 @pytest.mark.parametrize(("rows", "steps"), [(1, STEPS), (ROWS, 1), (1, 1)])
-def test_one_row_and_one_step(rows, steps):
+def test_one_row_and_one_step(form, rows, steps):
     at = (slice(rows), slice(steps))
-    assert_same(built(), x=X[at], attention=A[at], mask=MASKS["lengths"][at], pull=PULL[at])
+    assert_same(built(), form, x=X[at], attention=A[at], mask=MASKS["lengths"][at], pull=PULL[at])
 
 
 @forms
+@both
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision(kind, update_gate, dtype):
-    assert_same(built(kind, update_gate, dtype=dtype), atol=0.15)
+def test_half_precision(kind, update_gate, dtype, form):
+    assert_same(built(kind, update_gate, dtype=dtype), form, atol=0.15)
 
 
-def test_lengths_vary_from_batch_to_batch():
+@pytest.mark.parametrize("training", [True, False])
+def test_lengths_vary_from_batch_to_batch(training):
     """One trace serves any lengths, batch and number of steps; known sizes stay known."""
     layer = built()
     shapes = []
@@ -154,17 +167,19 @@ def test_lengths_vary_from_batch_to_batch():
         tf.TensorSpec((None, None), tf.bool),
     ])
     def states(x, attention, mask):
-        result = layer(x, attention, sequence_mask=mask, training=True)
+        result = layer(x, attention, sequence_mask=mask, training=training)
         shapes.append(result.shape)
         return result
 
     for mask in MASKS.values():
         for rows, steps in ((ROWS, STEPS), (2, 3)):
             at = (slice(rows), slice(steps))
-            wanted = layer(X[at], A[at], sequence_mask=mask[at])
+            weights = gru_weights(weights_of(layer), "")
+            wanted = twin(weights, "AUGRU", "paper", X[at], A[at], mask[at])
             np.testing.assert_allclose(states(X[at], A[at], mask[at]), wanted, atol=1e-5)
     assert [shape.as_list() for shape in shapes] == [[None, None, UNITS]]
-    static = tf.function(lambda x: layer(x, A, training=True)).get_concrete_function(tf.constant(X))
+    static = tf.function(lambda x: layer(x, A, training=training))
+    static = static.get_concrete_function(tf.constant(X))
     assert static.outputs[0].shape == (ROWS, STEPS, UNITS)
 
 
@@ -186,13 +201,25 @@ def test_training_moves_the_weights_as_the_cell_does():
 
 
 @pytest.mark.parametrize(
-    ("training", "jit", "packed"), [(True, False, 1), (True, True, 0), (False, False, 0)]
+    ("training", "jit", "form"),
+    [
+        (True, False, ["packed_scan"]), (False, False, ["padded_scan"]), (True, True, []),
+        (False, True, []),
+    ],
 )
-def test_where_the_packed_form_runs(monkeypatch, training, jit, packed):
-    """In training outside XLA; exports are traced without training and hold plain operations."""
-    calls, original = [], dynamic_gru.packed_scan
-    monkeypatch.setattr(
-        dynamic_gru, "packed_scan", lambda *x, **y: calls.append(1) or original(*x, **y)
-    )
-    run(built(), training=training, jit=jit)
-    assert len(calls) == packed
+def test_where_each_form_runs(monkeypatch, training, jit, form):
+    """Exports are traced without training; what XLA compiles has fixed shapes."""
+    calls = []
+    for name in ("packed_scan", "padded_scan"):
+        original = getattr(dynamic_gru, name)
+
+        def noted(*tensors, name=name, original=original, **options):
+            calls.append(name)
+            return original(*tensors, **options)
+
+        monkeypatch.setattr(dynamic_gru, name, noted)
+    layer = built()
+    calls.clear()
+    step = tf.function(lambda x: layer(x, A, training=training), jit_compile=jit)
+    step(tf.constant(X))
+    assert calls == form
