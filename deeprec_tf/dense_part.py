@@ -16,6 +16,8 @@ import tensorflow as tf
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, rows_handed_in
 from deeprec_tf.optimizers.rows import dense_gradient
 
+_OWN = ("keras", __name__.split(".")[0])
+
 
 class Pass(NamedTuple):
     """What a pass forward and back gives.
@@ -57,7 +59,8 @@ def can_compile(model: Any) -> bool:
     """Whether `jit_compile="auto"` means a compiled dense part here.
 
     On the CPU, without a strategy, for models whose inputs have one shape and whose look-ups stand
-    in the graph. Histories have no fixed length: layers work on the real steps only there.
+    in the graph. Histories have no fixed length: layers work on the real steps only there. Layers
+    and losses of the user's own may hold what XLA refuses, so they are left in one graph.
     """
     return (
         tf.inside_function()
@@ -65,9 +68,16 @@ def can_compile(model: Any) -> bool:
         and not tf.distribute.has_strategy()
         and not tf.config.list_logical_devices("GPU")
         and not any(None in tensor.shape[1:] for tensor in model.inputs)
+        and all(_is_known(layer) and layer.supports_jit for layer in model._flatten_layers(False))
+        and all(map(_is_known, keras.tree.flatten(model.loss)))
         and bool(_lookups(model))
     )
 
+
+def _is_known(thing: Any) -> bool:
+    """Whether Keras or this package has written a layer or a loss (or it is a Keras name)."""
+    module = getattr(thing, "__module__", None) or type(thing).__module__
+    return thing is None or isinstance(thing, str) or module.split(".")[0] in _OWN
 
 def _lookups(model: Any) -> list[_Lookup]:
     """The look-ups of a graph in the order in which they run."""

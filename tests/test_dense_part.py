@@ -125,6 +125,16 @@ def test_a_table_looked_up_twice_gets_both_gradients():
     np.testing.assert_allclose(moved("auto"), moved(False), atol=1e-7)
 
 
+def test_a_loss_that_xla_refuses_stays_in_one_graph():
+    def loss(y, p):
+        penalty = tf.numpy_function(lambda v: v.astype("float32"), [y], tf.float32)
+        return keras.losses.binary_crossentropy(y, p) + 0 * tf.reduce_sum(penalty)
+
+    model = WideDeep([COLUMNS[0]], hidden_units=(2,), loss=loss)
+    history = model.fit({"user": X["user"]}, Y, verbose=0).history
+    assert int(model._first_rows) == 0 and np.isfinite(history["loss"]).all()
+
+
 def test_histories_and_strategies_are_not_compiled():
     item = SparseFeat("item", 9, embedding_dim=4)
     past = VarLenSparseFeat(

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
+from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.prediction import PredictionLayer
-from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 
