@@ -2,9 +2,6 @@
 
 import tensorflow as tf
 
-# From here on an activation is worth the second or so that XLA takes to compile it.
-_COMPILED_FROM = 2**19
-
 
 def is_graph_training(training):
     """Whether a layer is traced for training in graph mode, outside XLA.
@@ -25,78 +22,51 @@ def is_graph_training(training):
     return tf.__internal__.get_enclosing_xla_context() is None
 
 
-def batch_dice(values, alpha, weights, epsilon):
+def is_on_cpu():
+    """Whether there is no accelerator: cuDNN's batch normalization wants a larger epsilon."""
+    return not tf.config.list_logical_devices("GPU")
+
+
+def batch_dice(values, alpha, epsilon):
     """Dice over the statistics of the batch, with its gradient written by hand.
 
-    Per element two passes over the values forward and two over values and gradient backward;
-    large ones are compiled to a few loops by XLA. The moments get no gradient of their own:
-    they only feed the moving averages.
+    With z the values normalized over the batch and p = sigmoid(z), f = s (alpha + (1 - alpha) p).
+    TensorFlow's fused batch normalization gives z and takes dL/dz back to dL/ds; p is kept for
+    the gradient. The moments get no gradient of their own: they only feed the moving averages.
 
     Args:
-        values: float32 tensor (N, n).
+        values: float32 tensor (N, n), all rows real.
         alpha: float32 tensor (n,).
-        weights: float32 tensor (N, 1): 1 for a real row and 0 for padding.
         epsilon: added to the variance.
 
     Returns:
-        float32 tensors: outputs (N, n), mean (n,), variance (n,).
+        float32 tensors: outputs (N, n), mean (n,), variance (n,); without rows the moments are 0.
     """
-    is_large = tf.size(values) >= _COMPILED_FROM
+    fused = {"scale": tf.ones_like(alpha), "epsilon": epsilon, "is_training": True}
 
     @tf.custom_gradient
-    def dice(values, alpha, weights):
-        inputs = (values, alpha, weights, tf.constant(epsilon))
-        outputs, mean, variance = _by_size(is_large, _dice, _compiled_dice, inputs)
+    def dice(values, alpha):
+        images = values[None, :, None, :]  # (1, N, 1, n), what batch normalization works on
+        z, mean, variance, *saved = tf.raw_ops.FusedBatchNormV3(
+            x=images, offset=tf.zeros_like(alpha), mean=[], variance=[], **fused
+        )
+        gate = tf.sigmoid(z[0, :, 0, :])
+        factor = alpha + (1.0 - alpha) * gate
 
         def gradient(upstream, *_):
-            arguments = (upstream, *inputs, mean, variance)
-            of_values, of_alpha = _by_size(
-                is_large, _dice_gradient, _compiled_dice_gradient, arguments
+            of_alpha = upstream * values * (1.0 - gate)
+            of_z = of_alpha * gate * (1.0 - alpha)
+            through_z, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=of_z[None, :, None, :], x=images, reserve_space_1=saved[0],
+                reserve_space_2=saved[1], reserve_space_3=saved[2], **fused,
             )
-            return of_values, of_alpha, None
+            of_values = upstream * factor + through_z[0, :, 0, :]
+            return of_values, tf.reduce_sum(of_alpha, axis=0)
 
-        return (outputs, mean, variance), gradient
+        return (values * factor, mean, variance), gradient
 
-    return dice(values, alpha, weights)
-
-
-def _by_size(is_large, plain, compiled, arguments):
-    if not tf.test.is_built_with_xla():
-        return plain(*arguments)
-    return tf.cond(is_large, lambda: compiled(*arguments), lambda: plain(*arguments))
-
-
-def _column_sums(weights, values):
-    # As a product: faster than a broadcast product and a sum, compiled or not.
-    return tf.matmul(weights, values, transpose_a=True)[0]
-
-
-def _dice(values, alpha, weights, epsilon):
-    share = weights / tf.maximum(tf.reduce_sum(weights), 1.0)
-    mean = _column_sums(share, values)
-    variance = _column_sums(share, tf.math.squared_difference(values, mean))
-    gate = tf.sigmoid((values - mean) * tf.math.rsqrt(variance + epsilon))
-    return values * (alpha + (1.0 - alpha) * gate), mean, variance
-
-
-def _dice_gradient(upstream, values, alpha, weights, epsilon, mean, variance):
-    """With z the normalized value and p = sigmoid(z), f = s (alpha + (1 - alpha) p).
-
-    df/ds through z is that of batch normalization: d/dz, less its mean and its part along z.
-    """
-    share = weights / tf.maximum(tf.reduce_sum(weights), 1.0)
-    scale = tf.math.rsqrt(variance + epsilon)
-    z = (values - mean) * scale
-    gate = tf.sigmoid(z)
-    ones = tf.ones_like(weights)
-    of_alpha = upstream * values * (1.0 - gate)
-    of_z = of_alpha * gate * (1.0 - alpha)
-    shift, stretch = _column_sums(ones, of_z), _column_sums(ones, of_z * z)
-    of_values = upstream * (alpha + (1.0 - alpha) * gate) + scale * (
-        of_z - share * (shift + z * stretch)
-    )
-    return of_values, _column_sums(ones, of_alpha)
-
-
-_compiled_dice = tf.function(_dice, jit_compile=True, autograph=False)
-_compiled_dice_gradient = tf.function(_dice_gradient, jit_compile=True, autograph=False)
+    outputs, mean, variance = dice(values, alpha)
+    count = tf.cast(tf.shape(values)[0], tf.float32)
+    # The operation gives the unbiased variance, and NaN without rows.
+    variance *= tf.maximum(count - 1.0, 1.0) / tf.maximum(count, 1.0)
+    return outputs, tf.where(count > 0, mean, 0.0), tf.where(count > 0, variance, 0.0)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.core._kernels import batch_dice, is_graph_training
+from deeprec_tf.layers.core._kernels import batch_dice, is_graph_training, is_on_cpu
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -53,8 +53,8 @@ class Dice(keras.layers.Layer):
     def call(self, inputs, mask=None, training=False):
         """Applies the layer."""
         values = ops.cast(inputs, "float32")
-        if is_graph_training(training):
-            return ops.cast(self._fused(values, mask), inputs.dtype)
+        if mask is None and is_graph_training(training) and is_on_cpu():
+            return ops.cast(self._fused(values), inputs.dtype)
         if training:
             mean, variance = self._batch_statistics(values, mask)
         else:
@@ -63,23 +63,19 @@ class Dice(keras.layers.Layer):
         alpha = ops.cast(self.alpha, "float32")
         return ops.cast(values * (alpha + (1.0 - alpha) * gate), inputs.dtype)
 
-    def _fused(self, values, mask):
-        weights = self._weights(values, mask)
-        outputs, mean, variance = batch_dice(
-            ops.reshape(values, (-1, values.shape[-1])), ops.cast(self.alpha, "float32"),
-            ops.reshape(weights, (-1, 1)), self.epsilon,
-        )
-        self._update_averages(mean, variance, ops.minimum(ops.sum(weights), 1.0))
+    def _fused(self, values):
+        rows = ops.reshape(values, (-1, values.shape[-1]))
+        outputs, mean, variance = batch_dice(rows, ops.cast(self.alpha, "float32"), self.epsilon)
+        known = ops.minimum(ops.shape(rows)[0], 1)
+        self._update_averages(mean, variance, ops.cast(known, "float32"))
         return ops.reshape(outputs, ops.shape(values))
-
-    def _weights(self, values, mask):
-        if mask is None:
-            return ops.ones_like(values[..., :1])
-        return ops.cast(mask, "float32")[..., None]
 
     def _batch_statistics(self, values, mask):
         axes = tuple(range(len(values.shape) - 1))
-        weights = self._weights(values, mask)
+        if mask is None:
+            weights = ops.ones_like(values[..., :1])
+        else:
+            weights = ops.cast(mask, "float32")[..., None]
         count = ops.sum(weights)
         share = weights / ops.maximum(count, 1.0)
         mean = ops.sum(values * share, axis=axes)

@@ -55,8 +55,8 @@ class AllSteps:
         return weighted_sum(ops.cast(weights, values.dtype), values)
 
     def only_real(self, values):
-        """(B, T) with 0 for padding."""
-        return values if self.mask is None else values * ops.cast(self.mask, values.dtype)
+        """(B, T) with 0 for padding, also where that is not finite."""
+        return values if self.mask is None else ops.where(self.mask, values, 0.0)
 
     def softmax(self, scores):
         """Softmax over the real steps of each row: (B, T) to float32 (B, T), padding 0."""

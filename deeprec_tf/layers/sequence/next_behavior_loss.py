@@ -87,9 +87,8 @@ class NextBehaviorLoss(keras.layers.Layer):
         candidates = ops.concatenate([ops.expand_dims(behavior, -2), negative], axis=-2)
         logits = self._logits(state, candidates)  # (steps, 1 + K), the behavior's first
         loss = ops.softplus(-logits[..., 0]) + ops.mean(ops.softplus(logits[..., 1:]), axis=-1)
-        # where, not a product: padding must not carry a NaN or an infinity into the mean.
-        count = ops.sum(ops.cast(steps.mask, "float32"))
-        loss = ops.sum(ops.where(steps.mask, loss, 0.0)) / ops.maximum(count, 1.0)
+        count = ops.sum(ops.cast(behaviors_mask[:, 1:], "float32"))
+        loss = ops.sum(steps.only_real(loss)) / ops.maximum(count, 1.0)
         self.add_loss(self.weight * loss)
         self.tracker.update_state(loss)
         return prediction

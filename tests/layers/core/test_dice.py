@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf.layers import Dice
-from deeprec_tf.layers.core import _kernels
+from deeprec_tf.layers.core._kernels import batch_dice
 from tests.layers.contract import check_half_precision, check_layer, randomize
 from tests.layers.fast_forms import check_fast_form, training_results
 from tests.reference import core
@@ -108,46 +108,51 @@ def test_a_replica_without_rows_leaves_the_averages_as_they_are(mask, layer):
         np.testing.assert_array_equal(weight, was)
 
 
-@pytest.mark.parametrize("mask", [None, MASK, MASK[:1], MASK[:, :1], MASK[1:2]])
-def test_kernel_equals_the_readable_form(mask):
+@pytest.mark.parametrize("x", [STEPS, STEPS[:1], STEPS[:1, :2], X[:5]])
+def test_kernel_equals_the_readable_form(x):
     layer = Dice()
-    layer.build((None, None, 2))
+    layer.build(x.shape)
     randomize(layer)
-    if mask is None:
-        check_fast_form(layer, STEPS)
-    else:
-        # Over one or two steps z is a difference of equal numbers times up to 1e4.
-        tolerance = 1e-5 if mask.sum() > 2 else 1e-3
-        check_fast_form(layer, STEPS[: len(mask), : mask.shape[1]], mask, tolerance=tolerance)
+    # Over two rows z is a difference of equal numbers times up to 1e4.
+    check_fast_form(layer, x, tolerance=1e-5 if x.shape[:2] != (1, 2) else 1e-3)
+
+
+def test_masked_statistics_in_a_graph():
+    layer = Dice()
+    layer.build(STEPS.shape)
+    randomize(layer)
+    check_fast_form(layer, STEPS, MASK)
 
 
 def test_kernel_under_mixed_precision():
     layer = Dice(dtype="mixed_bfloat16")
-    layer.build((None, None, 2))
+    layer.build(STEPS.shape)
     randomize(layer)
-    got = check_fast_form(layer, STEPS, MASK, tolerance=0.02)
+    got = check_fast_form(layer, STEPS, tolerance=0.02)
     assert np.isfinite(got["output"]).all()
 
 
-@pytest.mark.parametrize("is_compiled", [False, True])
-def test_kernel_gradients_by_finite_differences(is_compiled, monkeypatch):
-    monkeypatch.setattr(_kernels, "_COMPILED_FROM", 0 if is_compiled else 2**31 - 1)
-    alpha, weights = np.array([0.2, -0.1, 0.5, 0.0]), np.array([1, 1, 0, 1, 1, 0])
-    pattern = np.random.default_rng(2).normal(size=X.shape) * weights[:, None]
+def test_kernel_without_rows_moves_nothing(layer):
+    got = training_results(layer, (X[:0],), "graph")
+    assert got["output"].shape == (0, 4) and np.all(got["gradient 1"] == 0)
+    for weight in layer.non_trainable_weights:
+        np.testing.assert_array_equal(got[weight.path], weight)
+
+
+def test_kernel_gradients_by_finite_differences():
+    alpha = np.array([0.2, -0.1, 0.5, 0.0])
+    pattern = np.random.default_rng(2).normal(size=X.shape)
 
     @tf.function(autograph=False)
     def gradients(values, alpha):
         with tf.GradientTape() as tape:
             tape.watch([values, alpha])
-            outputs, *_ = _kernels.batch_dice(
-                values, alpha, tf.constant(weights[:, None], tf.float32), 1e-8
-            )
+            outputs, *_ = batch_dice(values, alpha, 1e-8)
             total = tf.reduce_sum(outputs * tf.constant(pattern, tf.float32))
         return tape.gradient(total, [values, alpha])
 
     def value(x, alpha):
-        moments = core.moments(x, weights.astype(bool))
-        return np.sum(pattern * core.dice(x, alpha, *moments))
+        return np.sum(pattern * core.dice(x, alpha, *core.moments(x, [True] * len(x))))
 
     of_values, of_alpha = gradients(tf.constant(X), tf.constant(alpha, tf.float32))
     x = X.astype("float64")
@@ -161,14 +166,3 @@ def test_kernel_gradients_by_finite_differences(is_compiled, monkeypatch):
         step[i] = 1e-5
         wanted = (value(x, alpha + step) - value(x, alpha - step)) / 2e-5
         assert of_alpha[i].numpy() == pytest.approx(wanted, abs=2e-5)
-
-
-def test_compiled_kernel_equals_the_plain_one(monkeypatch):
-    layer = Dice()
-    layer.build((None, None, 2))
-    randomize(layer)
-    plain = training_results(layer, (STEPS, MASK), "graph")
-    monkeypatch.setattr(_kernels, "_COMPILED_FROM", 0)
-    compiled = training_results(layer, (STEPS, MASK), "graph")
-    for name, value in plain.items():
-        np.testing.assert_allclose(compiled[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
