@@ -1,10 +1,10 @@
 """What a training step of the behavior layers costs: fast forms against readable ones.
 
-First Dice alone, forward and gradient: the readable form, its gradient written by hand, the same
-compiled by XLA (the layer takes this one for large inputs, the other for small), and one over
-TensorFlow's fused batch normalization. Then attention pooling, the attention of DIEN and the
-auxiliary loss, on padded sequences (the readable form) and on valid steps, with lengths drawn
-from 5 to T and with full ones, where there is no padding to skip.
+First Dice alone, forward and gradient: the readable form, the kernel over TensorFlow's fused batch
+normalization, the same operation with TensorFlow's gradient, and the readable form compiled by
+XLA, which must compile once for every number of steps a batch happens to have. Then attention
+pooling, the attention of DIEN and the auxiliary loss, on padded sequences (the readable form) and
+on valid steps, with lengths drawn from 5 to 50 and with full ones: no padding to skip.
 
 All forms take turns in one process on one core; a figure is the best CPU time of its turns in
 milliseconds, beside the CPU time of its first call, which traces and compiles.
@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.layers import AttentionPoolingLayer, Dice, LocalActivationUnit, NextBehaviorLoss
-from deeprec_tf.layers.core import _kernels, dice, valid_steps
+from deeprec_tf.layers.core import dice, valid_steps
 
 WIDTH, STEPS, FIELD = 80, 50, 32
 GENERATOR = np.random.default_rng(0)
@@ -40,8 +40,8 @@ def floats(*shape):
     return tf.constant(GENERATOR.normal(size=shape), tf.float32)
 
 
-def step_of(function, tensors, weights=()):
-    """Traced: the gradients of a function for its float tensors and weights."""
+def traced(function, tensors, weights, *, fast=True, compiled=False):
+    """The gradients of a function for its float tensors and weights, traced in one of the forms."""
 
     def step(*tensors):
         floats_ = [t for t in tensors if t.dtype.is_floating]
@@ -51,7 +51,13 @@ def step_of(function, tensors, weights=()):
         return total, tape.gradient(total, [*floats_, *(w.value for w in weights)])
 
     specs = [tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in tensors]
-    return tf.function(step, autograph=False, input_signature=specs)
+    step = tf.function(step, autograph=False, jit_compile=compiled, input_signature=specs)
+    with (
+        mock.patch.object(dice, "is_graph_training", lambda training: fast and training),
+        mock.patch.object(valid_steps, "is_graph_training", lambda training: fast and training),
+    ):
+        step.get_concrete_function()
+    return step
 
 
 def dice_steps(rows):
@@ -73,16 +79,16 @@ def dice_steps(rows):
 
     forms = {
         "readable": (trained, {"fast": False}),
-        "gradient by hand": (trained, {"compiled_from": 2**31 - 1}),
-        "compiled by XLA": (trained, {"compiled_from": 0}),
+        "kernel": (trained, {}),
         "fused batch normalization": (normalized, {}),
+        "readable, compiled by XLA": (trained, {"fast": False, "compiled": True}),
     }
     for name, (form, options) in forms.items():
-        step = step_of(
-            lambda values, upstream, form=form: tf.reduce_sum(form(values) * upstream),
-            (values, upstream), [layer.alpha],
-        )
-        yield name, traced(step, **options), (values, upstream)
+
+        def total(values, upstream, form=form):
+            return tf.reduce_sum(form(values) * upstream)
+
+        yield name, traced(total, (values, upstream), [layer.alpha], **options), (values, upstream)
 
 
 def layer_steps(batch, lengths):
@@ -107,19 +113,8 @@ def layer_steps(batch, lengths):
             return tf.reduce_sum(tf.square(output)) + sum(layer.losses, tf.constant(0.0))
 
         for form, fast in (("padded", False), ("valid steps", True)):
-            step = step_of(total, tensors, layer.trainable_weights)
-            yield f"{name}: {form}", traced(step, fast=fast), tensors
-
-
-def traced(step, *, fast=True, compiled_from=_kernels._COMPILED_FROM):
-    """The step traced in one of the forms."""
-    with (
-        mock.patch.object(_kernels, "_COMPILED_FROM", compiled_from),
-        mock.patch.object(dice, "is_graph_training", lambda training: fast and training),
-        mock.patch.object(valid_steps, "is_graph_training", lambda training: fast and training),
-    ):
-        step.get_concrete_function()
-    return step
+            step = traced(total, tensors, layer.trainable_weights, fast=fast)
+            yield f"{name}: {form}", step, tensors
 
 
 def report(title, steps, turns):

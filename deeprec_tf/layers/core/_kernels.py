@@ -30,9 +30,11 @@ def is_on_cpu():
 def batch_dice(values, alpha, epsilon):
     """Dice over the statistics of the batch, with its gradient written by hand.
 
-    With z the values normalized over the batch and p = sigmoid(z), f = s (alpha + (1 - alpha) p).
-    TensorFlow's fused batch normalization gives z and takes dL/dz back to dL/ds; p is kept for
-    the gradient. The moments get no gradient of their own: they only feed the moving averages.
+    With z the values normalized over the batch, q = sigmoid(-z) and k = 1 - alpha, f = s (1 - k q).
+    TensorFlow's fused batch normalization gives -z (its scale is -1), and takes the gradient
+    h = dL/df s q (1 - q) back through z, k being its scale there. So written a gradient takes five
+    passes over the values besides that operation. The moments get no gradient of their own: they
+    only feed the moving averages.
 
     Args:
         values: float32 tensor (N, n), all rows real.
@@ -42,26 +44,27 @@ def batch_dice(values, alpha, epsilon):
     Returns:
         float32 tensors: outputs (N, n), mean (n,), variance (n,); without rows the moments are 0.
     """
-    fused = {"scale": tf.ones_like(alpha), "epsilon": epsilon, "is_training": True}
+    options = {"epsilon": epsilon, "is_training": True}
 
     @tf.custom_gradient
     def dice(values, alpha):
-        images = values[None, :, None, :]  # (1, N, 1, n), what batch normalization works on
-        z, mean, variance, *saved = tf.raw_ops.FusedBatchNormV3(
-            x=images, offset=tf.zeros_like(alpha), mean=[], variance=[], **fused
+        image = values[None, None]  # (1, 1, N, n), what batch normalization works on
+        flipped, mean, variance, *saved = tf.raw_ops.FusedBatchNormV3(
+            x=image, scale=-tf.ones_like(alpha), offset=tf.zeros_like(alpha),
+            mean=[], variance=[], **options,
         )
-        gate = tf.sigmoid(z[0, :, 0, :])
-        factor = alpha + (1.0 - alpha) * gate
+        q = tf.sigmoid(flipped[0, 0])
+        factor = 1.0 - (1.0 - alpha) * q
 
         def gradient(upstream, *_):
-            of_alpha = upstream * values * (1.0 - gate)
-            of_z = of_alpha * gate * (1.0 - alpha)
+            of_factor = upstream * values
             through_z, *_ = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=of_z[None, :, None, :], x=images, reserve_space_1=saved[0],
-                reserve_space_2=saved[1], reserve_space_3=saved[2], **fused,
+                y_backprop=tf.raw_ops.SigmoidGrad(y=q, dy=of_factor)[None, None], x=image,
+                scale=1.0 - alpha, reserve_space_1=saved[0], reserve_space_2=saved[1],
+                reserve_space_3=saved[2], **options,
             )
-            of_values = upstream * factor + through_z[0, :, 0, :]
-            return of_values, tf.reduce_sum(of_alpha, axis=0)
+            of_alpha = tf.reduce_sum(of_factor * q, axis=0)
+            return upstream * factor + through_z[0, 0], of_alpha
 
         return (values * factor, mean, variance), gradient
 
