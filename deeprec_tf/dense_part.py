@@ -107,8 +107,8 @@ def compiled_forward_and_back(
     """
     lookups = _lookups(model)
     inputs = {tensor.name: tensor for tensor in model.inputs}
-    number = keras.Function(inputs, [lookup.ids for lookup in lookups])
-    ids = number({name: x[name] for name in inputs})
+    number = keras.Model(inputs, [lookup.ids for lookup in lookups])
+    ids = tf.nest.flatten(number({name: x[name] for name in inputs}))
     rows = [
         tf.cast(lookup.layer.gather(i), lookup.layer.compute_dtype)
         for lookup, i in zip(lookups, ids, strict=True)

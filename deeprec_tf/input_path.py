@@ -22,6 +22,22 @@ else:
     Model = object
 
 
+def _known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
+    """The ids of a batch, refused in words where one lies outside its table."""
+    if not ids.dtype.is_integer or isinstance(ids, tf.RaggedTensor | tf.SparseTensor):
+        return ids
+    outside = tf.logical_or(ids < 0, ids >= tf.cast(size, ids.dtype))
+    message = (
+        f"{owner}: column {name} has an id outside 0..{size - 1}. Raise vocabulary_size, re-encode "
+        "the ids, or set use_hash=True. The batch has smallest and largest:"
+    )
+    smallest_and_largest = [tf.reduce_min(ids), tf.reduce_max(ids)]
+    with tf.control_dependencies(
+        [tf.debugging.Assert(~tf.reduce_any(outside), [message, *smallest_and_largest])]
+    ):
+        return tf.identity(ids)
+
+
 class InputPath(Model):
     """Checks arrays against the columns, lifts labels and makes datasets; a part of `RecModel`."""
 
@@ -76,11 +92,17 @@ class InputPath(Model):
         return clean_labels(f"{self.name}.{where}", y, self.output, binary=binary)
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
-        """Hashes strings and lifts labels in batches that come from the user's own dataset."""
+        """Hashes strings, checks ids and lifts labels in batches of the user's own dataset."""
+        parts = {c.name: getattr(c, "sparsefeat", c) for c in self.feature_columns}
+        sizes = {
+            name: part.vocabulary_size for name, part in parts.items()
+            if hasattr(part, "vocabulary_size") and not part.use_hash
+        }
 
         def prepare(x, *rest):
             if hasattr(x, "items"):
                 x = {name: string_keys(x[name]) for name in x if name not in unused}
+                x |= {n: _known(self.name, n, x[n], sizes[n]) for n in x if n in sizes}
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]

@@ -428,3 +428,14 @@ def test_large_integers_are_hashed_not_truncated():
     set_table_values(model, "user", GENERATOR.normal(size=(1000, 4)))
     p = model.predict({"user": np.array([5, 5 + 2**33, 2**62, 5])}, verbose=0)[:, 0]
     assert p[0] == p[3] and len(set(p.tolist())) == 3
+
+
+@pytest.mark.parametrize("bad", [-1, 8, 2**40])
+def test_an_id_outside_its_table_in_a_dataset_is_named(bad):
+    model = built()
+    x = {**X, "user": np.where(np.arange(ROWS) == 5, bad, X["user"])}
+    dataset = tf.data.Dataset.from_tensor_slices((x, Y)).batch(4)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"wide_deep: column user has an id outside 0\.\.7\. Raise vocab"
+    ):
+        model.fit(dataset, verbose=0)
