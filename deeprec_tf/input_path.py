@@ -26,12 +26,13 @@ def _known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
     """The ids of a batch, refused in words where one lies outside its table."""
     if not ids.dtype.is_integer or isinstance(ids, tf.RaggedTensor | tf.SparseTensor):
         return ids
-    outside = tf.logical_or(ids < 0, ids >= tf.cast(size, ids.dtype))
+    wide = tf.cast(ids, tf.int64)
+    outside = tf.logical_or(wide < 0, wide >= size)
     message = (
         f"{owner}: column {name} has an id outside 0..{size - 1}. Raise vocabulary_size, re-encode "
         "the ids, or set use_hash=True. The batch has smallest and largest:"
     )
-    smallest_and_largest = [tf.reduce_min(ids), tf.reduce_max(ids)]
+    smallest_and_largest = [tf.reduce_min(wide), tf.reduce_max(wide)]
     with tf.control_dependencies(
         [tf.debugging.Assert(~tf.reduce_any(outside), [message, *smallest_and_largest])]
     ):

@@ -435,7 +435,6 @@ def test_an_id_outside_its_table_in_a_dataset_is_named(bad):
     model = built()
     x = {**X, "user": np.where(np.arange(ROWS) == 5, bad, X["user"])}
     dataset = tf.data.Dataset.from_tensor_slices((x, Y)).batch(4)
-    with pytest.raises(
-        tf.errors.InvalidArgumentError, match=r"wide_deep: column user has an id outside 0\.\.7\. Raise vocab"
-    ):
+    message = r"wide_deep: column user has an id outside 0\.\.7\. Raise vocabulary_size"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         model.fit(dataset, verbose=0)
