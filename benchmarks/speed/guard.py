@@ -42,8 +42,8 @@ class Bound:
 LEAST, MOST = 0.6, 2.0
 # Keras: DIN with sigmoid units; for DIEN a GRU with attention, which is far less work.
 BOUNDS = {
-    "DeepFM": Bound(speed=1.6, first_step=0.3),
-    "DIN": Bound(speed=0.8, first_step=1.1),
+    "DeepFM": Bound(speed=1.7, first_step=0.35),
+    "DIN": Bound(speed=1.25, first_step=0.9),
     "DIEN": Bound(speed=1.7, first_step=0.8),
 }
 DATA: dict[str, Callable[[], Workload]] = {
