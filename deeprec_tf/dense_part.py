@@ -16,6 +16,7 @@ import tensorflow as tf
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, rows_handed_in
 from deeprec_tf.optimizers.rows import dense_gradient
 
+_FUNCTIONS = ("activation", "activity_regularizer", "kernel_regularizer", "bias_regularizer")
 _OWN = ("keras", __name__.split(".")[0])
 
 
@@ -68,10 +69,26 @@ def can_compile(model: Any) -> bool:
         and not tf.distribute.has_strategy()
         and not tf.config.list_logical_devices("GPU")
         and not any(None in tensor.shape[1:] for tensor in model.inputs)
-        and all(_is_known(layer) and layer.supports_jit for layer in model._flatten_layers(False))
+        and type(model).compute_loss is keras.Model.compute_loss
+        and all(map(_may_be_compiled, model._flatten_layers(include_self=False)))
+        and not any(map(_holds_tables, model.layers))
         and all(map(_is_known, keras.tree.flatten(model.loss)))
         and bool(_lookups(model))
     )
+
+
+def _may_be_compiled(layer: Any) -> bool:
+    """Whether all of a layer is Keras's or ours, and none of it a function of the user's."""
+    parts = [layer, *(getattr(layer, name, None) for name in _FUNCTIONS)]
+    return layer.supports_jit and not isinstance(layer, keras.layers.Lambda) and all(
+        map(_is_known, parts)
+    )
+
+
+def _holds_tables(layer: Any) -> bool:
+    """Whether a layer, or a model in the graph, has tables inside: its look-ups are no nodes."""
+    inside = layer._flatten_layers(include_self=False)
+    return any(isinstance(part, TableEmbedding) for part in inside)
 
 
 def _is_known(thing: Any) -> bool:

@@ -20,12 +20,11 @@ from deeprec_tf.graph import (
 from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath
 from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
-from deeprec_tf.merged_steps import MergedSteps
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class RecModel(InputPath, MergedSteps, keras.Model):
+class RecModel(InputPath, keras.Model):
     """A functional Keras model that knows its feature columns. Every builder returns one.
 
     What it adds to `keras.Model`:
@@ -119,7 +118,6 @@ class RecModel(InputPath, MergedSteps, keras.Model):
             **kwargs: everything else that `keras.Model.compile` takes.
         """
         self._jit_asked = kwargs.get("jit_compile", "auto")
-        object.__setattr__(self, "_kept_functions", {})
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
 
     # ---- the input path -----------------------------------------------------------------
@@ -216,10 +214,7 @@ class RecModel(InputPath, MergedSteps, keras.Model):
             "fit", x, y, sample_weight, batch_size,
             order=order if shuffle else None, drop_remainder=on_tpu or replicas > 1, redraw=redraw,
         )
-        steps = self.steps_per_execution
         if isinstance(prepared, tf.data.Dataset):
-            if not isinstance(x, tf.data.Dataset):
-                steps = self._steps_of_a_call(batch_size or DEFAULT_BATCH_SIZE, callbacks)
             batch_size, shuffle = None, False  # the dataset sees to both
             self._build_for_training(prepared.element_spec)
         clock = keras.callbacks.LambdaCallback(
@@ -229,12 +224,11 @@ class RecModel(InputPath, MergedSteps, keras.Model):
             callbacks = [clock, *keras.tree.flatten(callbacks or ())]
         else:
             callbacks.append(clock)
-        with self._steps_per_call(steps):
-            return super().fit(
-                x=prepared, y=y, sample_weight=sample_weight, batch_size=batch_size,
-                epochs=epochs, verbose=verbose, callbacks=callbacks,
-                validation_data=validation_data, shuffle=shuffle, **kwargs,
-            )
+        return super().fit(
+            x=prepared, y=y, sample_weight=sample_weight, batch_size=batch_size, epochs=epochs,
+            verbose=verbose, callbacks=callbacks, validation_data=validation_data,
+            shuffle=shuffle, **kwargs,
+        )
 
     def _build_for_training(self, element_spec) -> None:
         """Makes the variables of optimizer and metrics: a step that makes them is traced twice."""
@@ -277,8 +271,7 @@ class RecModel(InputPath, MergedSteps, keras.Model):
             pack = self._distribute_strategy is None
             x = array_dataset((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE, pack=pack)
         batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
-        with self._steps_per_call(1 if self._merges_steps else self.steps_per_execution):
-            return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
+        return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One gradient step on one batch of arrays."""
@@ -303,7 +296,7 @@ class RecModel(InputPath, MergedSteps, keras.Model):
         """One step: loss, gradients with repeated ids summed, update, metrics."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = unpacked(x)
-        if self._jit_asked == "auto" and can_compile(self):
+        if self._jit_asked == "auto" and isinstance(x, dict) and can_compile(self):
             y_pred, loss, gradients = compiled_forward_and_back(
                 self, x, y, sample_weight, self._first_rows
             )

@@ -94,7 +94,9 @@ def build_embedding_layers(
               if column is not None}  # fmt: skip
     groups: dict[tuple, dict[str, SparseFeat]] = {}
     for name, column in _owners(feature_columns).items():
-        key = (width or int(column.embedding_dim), column.trainable, name in linear)
+        # A frozen table keeps its linear weight, which is trained, in a table of its own.
+        trainable = column.trainable or width is not None
+        key = (width or int(column.embedding_dim), trainable, trainable and name in linear)
         groups.setdefault(key if fuse else (*key, name), {})[name] = column
     tables: dict[str, Table] = {}
     for key, columns in groups.items():

@@ -135,6 +135,52 @@ def test_a_loss_that_xla_refuses_stays_in_one_graph():
     assert int(model._first_rows) == 0 and np.isfinite(history["loss"]).all()
 
 
+def test_what_is_not_in_the_graph_stays_in_one_graph():
+    """Tables inside other models, Lambda layers, functions of the user's own."""
+    column = SparseFeat("user", 9, embedding_dim=4)
+
+    def history(make, dataset=None):
+        inputs, table = build_input_layers([column]), build_embedding_layers([column])["user"]
+        hidden = make(table, inputs["user"])
+        model = RecModel(
+            inputs, PredictionLayer()(keras.layers.Dense(1)(hidden)), feature_columns=[column]
+        )
+        model.compile("adam", "binary_crossentropy")
+        losses = model.fit({"user": X["user"]}, Y, verbose=0).history["loss"]
+        assert int(model._first_rows) == 0 and np.isfinite(losses).all()
+
+    def refused(values):
+        same = tf.numpy_function(lambda v: v, [values], tf.float32)
+        return values + tf.stop_gradient(tf.ensure_shape(same, values.shape))
+
+    def nested(table, ids):
+        inner = keras.Input((), dtype="int32")
+        part = keras.Model(inner, keras.layers.Dense(3)(table(inner)))
+        return keras.layers.Concatenate()([table(ids), part(ids)])
+
+    history(nested)
+    history(lambda table, ids: keras.layers.Lambda(refused, output_shape=(4,))(table(ids)))
+    history(lambda table, ids: keras.layers.Dense(4, activation=refused)(table(ids)))
+
+
+def test_datasets_of_tuples_and_tensors_train():
+    column = SparseFeat("user", 9, embedding_dim=4)
+    inputs, table = build_input_layers([column]), build_embedding_layers([column])["user"]
+    output = PredictionLayer()(keras.layers.Dense(1)(table(inputs["user"])))
+    for given in ([inputs["user"]], inputs["user"]):
+        model = RecModel(given, output, feature_columns=[column])
+        model.compile("adam", "binary_crossentropy")
+        x = (X["user"],) if isinstance(given, list) else X["user"]
+        dataset = tf.data.Dataset.from_tensor_slices((x, Y)).batch(16)
+        assert np.isfinite(model.fit(dataset, verbose=0).history["loss"]).all()
+
+
+def test_steps_per_epoch_counts_steps():
+    model = WideDeep([COLUMNS[0]], hidden_units=(2,))
+    model.fit({"user": X["user"]}, Y, batch_size=8, epochs=2, steps_per_epoch=3, verbose=0)
+    assert int(model.optimizer.iterations) == 6
+
+
 def test_histories_and_strategies_are_not_compiled():
     item = SparseFeat("item", 9, embedding_dim=4)
     past = VarLenSparseFeat(

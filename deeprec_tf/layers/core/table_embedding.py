@@ -146,7 +146,7 @@ class TableEmbedding(keras.layers.Layer):
         """Gather the rows, or take those that were handed in."""
         handed = (_handed_rows.get() or {}).get(id(self))
         if handed is not None:
-            return next(handed)
+            return next(handed, None)                         # a StopIteration would end a `fit`
         return ops.cast(self.gather(ids), self.compute_dtype)
 
     def gather(self, ids):
