@@ -30,7 +30,7 @@ def _packed(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """Arrays by name with all columns (N,) of one dtype as one block, by the dtype's name."""
     by_dtype: dict[str, list[str]] = {}
     for name, array in arrays.items():
-        if getattr(array, "ndim", None) == 1 and isinstance(array, np.ndarray):
+        if isinstance(array, np.ndarray) and array.ndim == 1:
             by_dtype.setdefault(array.dtype.name, []).append(name)
     packed: dict[str, Any] = dict(arrays)
     for dtype, names in by_dtype.items():
@@ -103,11 +103,11 @@ def array_dataset(
         `tf.data.Dataset` with known cardinality.
     """
     names = {} if redraw is None else redraw()
-    if pack:
-        x, *others = arrays
-        replaced = {name: x[name] for name in names}
-        arrays = (_packed({n: x[n] for n in x if n not in names}) | replaced, *others)
     with tf.device("CPU:0"):  # batches are gathered on the host; a data set may outgrow a GPU
+        if pack:
+            x, *others = arrays
+            replaced = {name: x[name] for name in names}
+            arrays = (_packed({n: x[n] for n in x if n not in names}) | replaced, *others)
         tensors = tf.nest.map_structure(
             tf.convert_to_tensor, arrays, expand_composites=True
         )

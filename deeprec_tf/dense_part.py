@@ -96,6 +96,7 @@ def _is_known(thing: Any) -> bool:
     module = getattr(thing, "__module__", None) or type(thing).__module__
     return thing is None or isinstance(thing, str) or module.split(".")[0] in _OWN
 
+
 def _lookups(model: Any) -> list[_Lookup]:
     """The look-ups of a graph in the order in which they run."""
     nodes = model._nodes_by_depth

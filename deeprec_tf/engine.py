@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import EpochOrder, array_dataset, unpacked
+from deeprec_tf.array_dataset import EpochOrder, unpacked
 from deeprec_tf.dense_part import can_compile, compiled_forward_and_back, forward_and_back
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import (
@@ -268,8 +268,7 @@ class RecModel(InputPath, keras.Model):
                 x = {name: x[name] for name in x.keys() if name not in unused}
                 return model.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
             arrays = self._check_arrays("predict", x)
-            pack = self._distribute_strategy is None
-            x = array_dataset((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE, pack=pack)
+            x = self._batches((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE)
         batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
         return super().predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 

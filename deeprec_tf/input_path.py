@@ -70,9 +70,12 @@ class InputPath(Model):
             arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
         if y is None and self.loss is not None:
             raise ValueError(f"{owner}: y is missing. Give one label a row.")
-        # Strategies look into the batches before a step does.
-        kwargs["pack"] = self._distribute_strategy is None
-        return array_dataset(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
+        return self._batches(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
+
+    def _batches(self, arrays, batch_size, **kwargs):
+        # Strategies look into the batches before a step does, so they get them unpacked.
+        pack = self._distribute_strategy is None
+        return array_dataset(arrays, batch_size, pack=pack, **kwargs)
 
     def _redrawn(self, x: Any, redraw: Any) -> dict:
         """This epoch's new inputs, checked beside the ones that stay."""

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
+from deeprec_tf.export.artifact import Arrays, Artifact
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.raw_inputs import RawInputs
-from deeprec_tf.export.signatures import input_specs_of
+from deeprec_tf.export.signatures import input_specs_of, tensor_infos
 from deeprec_tf.string_keys import string_keys
 
 SERVING_SIGNATURE = "serving_default"
@@ -134,13 +133,7 @@ def artifact_of(folder: Path, loaded: Any, signature: str) -> Artifact:
         values = call(**{name: tf.constant(array) for name, array in batch.items()})
         return {name: value.numpy() for name, value in values.items()}
 
-    inputs = {
-        name: TensorInfo(
-            "str" if spec.dtype == tf.string else np.dtype(spec.dtype.as_numpy_dtype).name,
-            tuple(spec.shape),
-        )
-        for name, spec in function.structured_input_signature[1].items()
-    }
+    inputs = tensor_infos(function.structured_input_signature[1])
     return Artifact(folder, inputs, tuple(function.structured_outputs), run)
 
 

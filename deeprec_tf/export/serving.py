@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
+from deeprec_tf.export.artifact import Arrays, Artifact
 from deeprec_tf.export.cuts import inference_model
-from deeprec_tf.export.signatures import input_specs_of
+from deeprec_tf.export.signatures import input_specs_of, tensor_infos
 from deeprec_tf.string_keys import string_keys
 
 
@@ -65,11 +65,4 @@ def serving_function(model: keras.Model) -> Artifact:
         values = compiled(*map(tf.constant, [*packed, *(batch[name] for name in single)]))
         return {name: value.numpy() for name, value in values.items()}
 
-    inputs = {
-        name: TensorInfo(
-            "str" if spec.dtype == tf.string else np.dtype(spec.dtype.as_numpy_dtype).name,
-            tuple(spec.shape),
-        )
-        for name, spec in specs.items()
-    }
-    return Artifact(Path(model.name), inputs, tuple(served.output), run)
+    return Artifact(Path(model.name), tensor_infos(specs), tuple(served.output), run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.engine import RecModel
+from deeprec_tf.export.artifact import TensorInfo
 from deeprec_tf.features import InputSpec, SparseFeat, VarLenSparseFeat, input_specs
 
 
@@ -27,6 +29,17 @@ def input_specs_of(model: keras.Model) -> dict[str, tf.TensorSpec]:
         if spec.role == "ids" and getattr(spec.column, "dtype", None) == "string":
             specs[name] = tf.TensorSpec(specs[name].shape, tf.string, name=name)
     return specs
+
+
+def tensor_infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:
+    """The same specs in NumPy's words, as an `Artifact` tells them."""
+    return {
+        name: TensorInfo(
+            "str" if spec.dtype == tf.string else np.dtype(spec.dtype.as_numpy_dtype).name,
+            tuple(spec.shape),
+        )
+        for name, spec in specs.items()
+    }
 
 
 def smoke_batch(model: keras.Model, rows: int, steps: int) -> dict[str, np.ndarray]:
