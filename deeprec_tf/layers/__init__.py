@@ -4,6 +4,7 @@ from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.core.activations import PReLU, activation_layer
+from deeprec_tf.layers.core.dense_fields import DenseFields
 from deeprec_tf.layers.core.dice import Dice
 from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.hash_ids import HashIds
@@ -20,6 +21,7 @@ from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 __all__ = [
     "AttentionPoolingLayer",
     "BilinearAttention",
+    "DenseFields",
     "DynamicGRU",
     "Dice",
     "FM",

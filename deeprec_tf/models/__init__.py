@@ -1,7 +1,18 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
-from deeprec_tf.models.ranking import DIEN, DIN, DeepFM, WideDeep
+from deeprec_tf.models.ranking import (
+    DIEN,
+    DIN,
+    DeepFM,
+    WideDeep,
+)
 
 WDL = WideDeep
 
-__all__ = ["DIEN", "DIN", "DeepFM", "WDL", "WideDeep"]
+__all__ = [
+    "DIEN",
+    "DIN",
+    "DeepFM",
+    "WDL",
+    "WideDeep",
+]

@@ -132,3 +132,13 @@ def predict(logit, bias, task):
             else:
                 out[b, j] = math.exp(value) / sum(math.exp(other) for other in shifted)
     return out
+
+
+def dense_fields(numbers, vectors):
+    """x_i v_i; (B, n) and (n, D) → (B, n, D)."""
+    out = np.zeros((*numbers.shape, vectors.shape[1]))
+    for b in range(numbers.shape[0]):
+        for i in range(numbers.shape[1]):
+            for d in range(vectors.shape[1]):
+                out[b, i, d] = numbers[b, i] * vectors[i, d]
+    return out

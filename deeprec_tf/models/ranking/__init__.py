@@ -5,4 +5,9 @@ from deeprec_tf.models.ranking.dien import DIEN
 from deeprec_tf.models.ranking.din import DIN
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 
-__all__ = ["DIEN", "DIN", "DeepFM", "WideDeep"]
+__all__ = [
+    "DIEN",
+    "DIN",
+    "DeepFM",
+    "WideDeep",
+]
