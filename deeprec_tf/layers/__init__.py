@@ -19,16 +19,16 @@ from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 
 __all__ = [
+    "FM",
+    "MLP",
     "AttentionPoolingLayer",
     "BilinearAttention",
     "DenseFields",
-    "DynamicGRU",
     "Dice",
-    "FM",
+    "DynamicGRU",
     "FusedEmbedding",
     "HashIds",
     "LocalActivationUnit",
-    "MLP",
     "NextBehaviorLoss",
     "PReLU",
     "PaddingMask",

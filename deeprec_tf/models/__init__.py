@@ -12,7 +12,7 @@ WDL = WideDeep
 __all__ = [
     "DIEN",
     "DIN",
-    "DeepFM",
     "WDL",
+    "DeepFM",
     "WideDeep",
 ]
