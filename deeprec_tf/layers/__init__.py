@@ -14,11 +14,13 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 
 __all__ = [
+    "CIN",
     "FM",
     "MLP",
     "AttentionPoolingLayer",

@@ -5,6 +5,7 @@ from deeprec_tf.models.ranking import (
     DIN,
     DeepFM,
     WideDeep,
+    xDeepFM,
 )
 
 WDL = WideDeep
@@ -15,4 +16,5 @@ __all__ = [
     "WDL",
     "DeepFM",
     "WideDeep",
+    "xDeepFM",
 ]

@@ -79,7 +79,7 @@ _ARGUMENTS = {
 }
 
 # Hyperparameters that only set sizes, small.
-_SMALL = {"hidden_units": (8, 4), "attention_units": (6, 3)}
+_SMALL = {"hidden_units": (8, 4), "attention_units": (6, 3), "cin_sizes": (4, 3)}
 
 
 def columns_of(roles, *, length_name=None):

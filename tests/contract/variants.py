@@ -30,6 +30,11 @@ VARIANTS = {
         "dice": ({"activation": "dice"}, (), None),
         "regression": ({"task": "regression"}, (), None),
     },
+    "xDeepFM": {
+        "split_half": (
+            {"split_half": True, "cin_activation": "relu", "hidden_units": ()}, (), None,
+        ),
+    },
 }
 
 # Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
