@@ -16,6 +16,7 @@ from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.layers.interaction.fm import FM
+from deeprec_tf.layers.interaction.inner_products import InnerProducts
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 
@@ -30,6 +31,7 @@ __all__ = [
     "DynamicGRU",
     "FusedEmbedding",
     "HashIds",
+    "InnerProducts",
     "LocalActivationUnit",
     "NextBehaviorLoss",
     "PReLU",

@@ -3,6 +3,7 @@
 from deeprec_tf.models.ranking import (
     DIEN,
     DIN,
+    DLRM,
     DeepFM,
     WideDeep,
     xDeepFM,
@@ -13,6 +14,7 @@ WDL = WideDeep
 __all__ = [
     "DIEN",
     "DIN",
+    "DLRM",
     "WDL",
     "DeepFM",
     "WideDeep",

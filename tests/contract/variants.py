@@ -22,6 +22,10 @@ VARIANTS = {
         "softmax": ({"normalize": True}, (), None),
         "length": ({"activation": "prelu"}, ("context",), "hist_length"),
     },
+    "DLRM": {
+        "dots": ({"hidden_units": (), "bottom_hidden_units": ()}, (), None),
+        "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),
+    },
     "DeepFM": {
         "fm": ({"hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True}, (), None),

@@ -23,3 +23,17 @@ def cin(fields, kernels, *, activation=lambda x: x, split_half=False):
             sums += [each.sum() for each in out]
         rows.append(sums)
     return np.array(rows)
+
+
+def inner_products(fields):
+    """<v_i, v_j> of the pairs i < j; (B, F, D) → (B, F(F-1)/2)."""
+    return np.array(
+        [
+            [
+                sum(a * b for a, b in zip(rows[i], rows[j], strict=True))
+                for i in range(len(rows))
+                for j in range(i + 1, len(rows))
+            ]
+            for rows in fields
+        ]
+    )
