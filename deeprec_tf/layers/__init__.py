@@ -15,8 +15,10 @@ from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.interaction.cin import CIN
+from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
+from deeprec_tf.layers.interaction.mask_block import MaskBlock
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 
@@ -29,10 +31,12 @@ __all__ = [
     "DenseFields",
     "Dice",
     "DynamicGRU",
+    "FieldNormalization",
     "FusedEmbedding",
     "HashIds",
     "InnerProducts",
     "LocalActivationUnit",
+    "MaskBlock",
     "NextBehaviorLoss",
     "PReLU",
     "PaddingMask",

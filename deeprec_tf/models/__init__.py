@@ -5,6 +5,7 @@ from deeprec_tf.models.ranking import (
     DIN,
     DLRM,
     DeepFM,
+    MaskNet,
     WideDeep,
     xDeepFM,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "DLRM",
     "WDL",
     "DeepFM",
+    "MaskNet",
     "WideDeep",
     "xDeepFM",
 ]

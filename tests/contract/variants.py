@@ -30,6 +30,10 @@ VARIANTS = {
         "fm": ({"hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True}, (), None),
     },
+    "MaskNet": {
+        "serial": ({"mode": "serial", "hidden_units": ()}, (), None),
+        "batch_norm": ({"batch_norm": True, "reduction_ratio": 0.5}, (), None),
+    },
     "WideDeep": {
         "dice": ({"activation": "dice"}, (), None),
         "regression": ({"task": "regression"}, (), None),

@@ -37,3 +37,43 @@ def inner_products(fields):
             for rows in fields
         ]
     )
+
+
+def layer_norm(vector, gamma, beta, epsilon=1e-5):
+    """One vector with mean 0 and variance 1, scaled and moved."""
+    mean = sum(vector) / len(vector)
+    variance = sum((x - mean) ** 2 for x in vector) / len(vector)
+    return np.array(
+        [
+            g * (x - mean) / np.sqrt(variance + epsilon) + b
+            for x, g, b in zip(vector, gamma, beta, strict=True)
+        ]
+    )
+
+
+def field_norm(fields, gamma, beta):
+    """Each field of each row normalized by itself; gamma and beta (F, D)."""
+    return np.array(
+        [
+            [layer_norm(vector, gamma[f], beta[f]) for f, vector in enumerate(rows)]
+            for rows in fields
+        ]
+    )
+
+
+def instance_mask(flat, first, second):
+    """W_2 ReLU(W_1 flat + b_1) + b_2; `first` and `second` are (kernel, bias)."""
+    rows = []
+    for row in flat:
+        hidden = [max(0.0, float(row @ w + b)) for w, b in zip(first[0].T, first[1], strict=True)]
+        rows.append(np.array(hidden) @ second[0] + second[1])
+    return np.array(rows)
+
+
+def mask_block(hidden, mask, kernel, gamma, beta):
+    """ReLU(LN(W (mask ∘ hidden)))."""
+    rows = []
+    for row, factors in zip(hidden, mask, strict=True):
+        product = np.array([x * m for x, m in zip(row, factors, strict=True)])
+        rows.append([max(0.0, x) for x in layer_norm(product @ kernel, gamma, beta)])
+    return np.array(rows)
