@@ -19,6 +19,13 @@ from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
 from deeprec_tf.layers.interaction.mask_block import MaskBlock
+from deeprec_tf.layers.interaction.bridge import Bridge
+from deeprec_tf.layers.interaction.fm import FM
+from deeprec_tf.layers.interaction.gated_cross import GatedCross
+from deeprec_tf.layers.interaction.matrix_cross import MatrixCross
+from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
+from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
+from deeprec_tf.layers.interaction.vector_cross import VectorCross
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 
@@ -28,23 +35,29 @@ __all__ = [
     "MLP",
     "AttentionPoolingLayer",
     "BilinearAttention",
+    "Bridge",
     "DenseFields",
     "Dice",
     "DynamicGRU",
     "FieldNormalization",
     "FusedEmbedding",
+    "GatedCross",
     "HashIds",
     "InnerProducts",
     "LocalActivationUnit",
     "MaskBlock",
+    "MatrixCross",
+    "MixtureCross",
     "NextBehaviorLoss",
     "PReLU",
     "PaddingMask",
     "PredictionLayer",
+    "RegulationGate",
     "RowNumbers",
     "RowPart",
     "SequencePooling",
     "TableEmbedding",
+    "VectorCross",
     "activation_layer",
     "masked_softmax",
 ]

@@ -1,9 +1,13 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
 from deeprec_tf.models.ranking import (
+    DCN,
     DIEN,
     DIN,
     DLRM,
+    EDCN,
+    GDCN,
+    DCNv2,
     DeepFM,
     MaskNet,
     WideDeep,
@@ -13,10 +17,14 @@ from deeprec_tf.models.ranking import (
 WDL = WideDeep
 
 __all__ = [
+    "DCN",
     "DIEN",
     "DIN",
     "DLRM",
+    "EDCN",
+    "GDCN",
     "WDL",
+    "DCNv2",
     "DeepFM",
     "MaskNet",
     "WideDeep",

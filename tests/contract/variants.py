@@ -6,6 +6,31 @@ A form is (options, optional roles left out, name of the length input).
 NO_NEGATIVES = ("negative_behaviors",)
 
 VARIANTS = {
+    "DCN": {
+        "cross_alone": ({"hidden_units": ()}, (), None),
+        "no_cross": ({"cross_num": 0}, (), None),
+    },
+    "DCNv2": {
+        "mix": ({"cross_parameterization": "mix", "structure": "stacked"}, (), None),
+        "one_expert": ({"cross_parameterization": "mix", "num_experts": 1}, (), None),
+        "sigmoid_gate": (
+            {"cross_parameterization": "mix", "gate_activation": "sigmoid"}, (), None,
+        ),
+        "stacked": ({"structure": "stacked"}, (), None),
+        "vector": ({"cross_parameterization": "vector", "batch_norm": True}, (), None),
+    },
+    "EDCN": {
+        "addition": ({"bridge_type": "pointwise_addition"}, (), None),
+        "attention": ({"bridge_type": "attention_pooling", "gate_scale": True}, (), None),
+        "bitwise": ({"gate_type": "BGU", "hidden_units": ()}, (), None),
+        "hadamard": (
+            {"bridge_type": "hadamard_product", "cross_num": 1, "batch_norm": True}, (), None,
+        ),
+        "no_gate": ({"gate_type": None}, (), None),
+    },
+    "GDCN": {
+        "stacked": ({"structure": "stacked"}, (), None),
+    },
     "DIEN": {
         "agru": ({"gru_type": "AGRU"}, (), None),
         "aigru": ({"gru_type": "AIGRU"}, (), None),
@@ -46,4 +71,5 @@ VARIANTS = {
 }
 
 # Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
-EXPORTED = (("DIEN", "agru"), ("DIEN", "gru"), ("DIEN", "mlp"), ("DIN", "softmax"))
+EXPORTED = (("DIEN", "agru"), ("DIEN", "gru"), ("DIEN", "mlp"), ("DIN", "softmax"),
+            ("DCNv2", "mix"), ("EDCN", "attention"))

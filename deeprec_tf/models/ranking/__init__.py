@@ -1,17 +1,25 @@
 """Ranking models: the probability that a user answers an item."""
 
+from deeprec_tf.models.ranking.dcn import DCN
+from deeprec_tf.models.ranking.dcnv2 import DCNv2
 from deeprec_tf.models.ranking.deepfm import DeepFM
 from deeprec_tf.models.ranking.dien import DIEN
 from deeprec_tf.models.ranking.din import DIN
 from deeprec_tf.models.ranking.dlrm import DLRM
 from deeprec_tf.models.ranking.masknet import MaskNet
+from deeprec_tf.models.ranking.edcn import EDCN
+from deeprec_tf.models.ranking.gdcn import GDCN
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
 __all__ = [
+    "DCN",
     "DIEN",
     "DIN",
     "DLRM",
+    "EDCN",
+    "GDCN",
+    "DCNv2",
     "DeepFM",
     "MaskNet",
     "WideDeep",
