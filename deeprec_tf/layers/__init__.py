@@ -14,14 +14,13 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.interaction.bridge import Bridge
 from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
 from deeprec_tf.layers.interaction.fm import FM
+from deeprec_tf.layers.interaction.gated_cross import GatedCross
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
 from deeprec_tf.layers.interaction.mask_block import MaskBlock
-from deeprec_tf.layers.interaction.bridge import Bridge
-from deeprec_tf.layers.interaction.fm import FM
-from deeprec_tf.layers.interaction.gated_cross import GatedCross
 from deeprec_tf.layers.interaction.matrix_cross import MatrixCross
 from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
