@@ -15,7 +15,9 @@ from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.interaction.bridge import Bridge
+from deeprec_tf.layers.interaction.bilinear_fusion import BilinearFusion
 from deeprec_tf.layers.interaction.cin import CIN
+from deeprec_tf.layers.interaction.feature_gate import FeatureGate
 from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.interaction.gated_cross import GatedCross
@@ -35,9 +37,11 @@ __all__ = [
     "AttentionPoolingLayer",
     "BilinearAttention",
     "Bridge",
+    "BilinearFusion",
     "DenseFields",
     "Dice",
     "DynamicGRU",
+    "FeatureGate",
     "FieldNormalization",
     "FusedEmbedding",
     "GatedCross",

@@ -81,7 +81,7 @@ _ARGUMENTS = {
 # Hyperparameters that only set sizes, small.
 _SMALL = {"hidden_units": (8, 4), "attention_units": (6, 3), "cin_sizes": (4, 3),
           "bottom_hidden_units": (5,), "block_units": (6, 5),
-          "low_rank": 2, "num_experts": 2}  # fmt: skip
+          "low_rank": 2, "num_experts": 2, "gate_hidden_units": (5,)}  # fmt: skip
 
 
 def columns_of(roles, *, length_name=None):

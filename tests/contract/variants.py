@@ -55,6 +55,13 @@ VARIANTS = {
         "fm": ({"hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True}, (), None),
     },
+    "FinalMLP": {
+        "contexts": (
+            {"first_context": ["user", "price"], "second_context": ["genres"],
+             "second_hidden_units": (6,), "second_batch_norm": True}, (), None,
+        ),
+        "no_gates": ({"gate_hidden_units": None, "num_heads": 4}, (), None),
+    },
     "MaskNet": {
         "serial": ({"mode": "serial", "hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True, "reduction_ratio": 0.5}, (), None),

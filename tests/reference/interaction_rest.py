@@ -77,3 +77,27 @@ def mask_block(hidden, mask, kernel, gamma, beta):
         product = np.array([x * m for x, m in zip(row, factors, strict=True)])
         rows.append([max(0.0, x) for x in layer_norm(product @ kernel, gamma, beta)])
     return np.array(rows)
+
+
+def feature_gates(context, hidden, output):
+    """2σ(MLP(context)), ReLU between; layers are (kernel, bias)."""
+    rows = []
+    for row in context:
+        for kernel, bias in hidden:
+            row = np.array([max(0.0, x) for x in row @ kernel + bias])
+        rows.append([2.0 / (1.0 + np.exp(-x)) for x in row @ output[0] + output[1]])
+    return np.array(rows)
+
+
+def bilinear_fusion(first, second, first_weights, second_weights, matrices):
+    """w_1ᵀ o_1 + w_2ᵀ o_2 + Σ_h o_1hᵀ W_h o_2h; matrices (H, n/H, m/H)."""
+    out = []
+    for left, right in zip(first, second, strict=True):
+        total = sum(x * w for x, w in zip(left, first_weights, strict=True))
+        total += sum(x * w for x, w in zip(right, second_weights, strict=True))
+        for h, matrix in enumerate(matrices):
+            for i, weights in enumerate(matrix):
+                for j, weight in enumerate(weights):
+                    total += left[h * len(matrix) + i] * weight * right[h * len(weights) + j]
+        out.append([total])
+    return np.array(out)
