@@ -14,8 +14,8 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
-from deeprec_tf.layers.interaction.bridge import Bridge
 from deeprec_tf.layers.interaction.bilinear_fusion import BilinearFusion
+from deeprec_tf.layers.interaction.bridge import Bridge
 from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.layers.interaction.feature_gate import FeatureGate
 from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
@@ -36,8 +36,8 @@ __all__ = [
     "MLP",
     "AttentionPoolingLayer",
     "BilinearAttention",
-    "Bridge",
     "BilinearFusion",
+    "Bridge",
     "DenseFields",
     "Dice",
     "DynamicGRU",

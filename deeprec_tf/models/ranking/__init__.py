@@ -7,8 +7,8 @@ from deeprec_tf.models.ranking.dien import DIEN
 from deeprec_tf.models.ranking.din import DIN
 from deeprec_tf.models.ranking.dlrm import DLRM
 from deeprec_tf.models.ranking.edcn import EDCN
-from deeprec_tf.models.ranking.gdcn import GDCN
 from deeprec_tf.models.ranking.finalmlp import FinalMLP
+from deeprec_tf.models.ranking.gdcn import GDCN
 from deeprec_tf.models.ranking.masknet import MaskNet
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
