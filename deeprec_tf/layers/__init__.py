@@ -27,6 +27,7 @@ from deeprec_tf.layers.interaction.matrix_cross import MatrixCross
 from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
+from deeprec_tf.layers.interaction.interacting import InteractingLayer
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 
@@ -47,6 +48,7 @@ __all__ = [
     "GatedCross",
     "HashIds",
     "InnerProducts",
+    "InteractingLayer",
     "LocalActivationUnit",
     "MaskBlock",
     "MatrixCross",

@@ -2,6 +2,7 @@
 
 from deeprec_tf.models.ranking import (
     DCN,
+    AutoInt,
     DIEN,
     DIN,
     DLRM,
@@ -19,6 +20,7 @@ WDL = WideDeep
 
 __all__ = [
     "DCN",
+    "AutoInt",
     "DIEN",
     "DIN",
     "DLRM",
