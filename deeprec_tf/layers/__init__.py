@@ -22,12 +22,12 @@ from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.interaction.gated_cross import GatedCross
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
+from deeprec_tf.layers.interaction.interacting import InteractingLayer
 from deeprec_tf.layers.interaction.mask_block import MaskBlock
 from deeprec_tf.layers.interaction.matrix_cross import MatrixCross
 from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
-from deeprec_tf.layers.interaction.interacting import InteractingLayer
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 

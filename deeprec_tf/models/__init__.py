@@ -2,12 +2,12 @@
 
 from deeprec_tf.models.ranking import (
     DCN,
-    AutoInt,
     DIEN,
     DIN,
     DLRM,
     EDCN,
     GDCN,
+    AutoInt,
     DCNv2,
     DeepFM,
     FinalMLP,
@@ -20,13 +20,13 @@ WDL = WideDeep
 
 __all__ = [
     "DCN",
-    "AutoInt",
     "DIEN",
     "DIN",
     "DLRM",
     "EDCN",
     "GDCN",
     "WDL",
+    "AutoInt",
     "DCNv2",
     "DeepFM",
     "FinalMLP",

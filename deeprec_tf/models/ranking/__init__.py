@@ -1,8 +1,8 @@
 """Ranking models: the probability that a user answers an item."""
 
+from deeprec_tf.models.ranking.autoint import AutoInt
 from deeprec_tf.models.ranking.dcn import DCN
 from deeprec_tf.models.ranking.dcnv2 import DCNv2
-from deeprec_tf.models.ranking.autoint import AutoInt
 from deeprec_tf.models.ranking.deepfm import DeepFM
 from deeprec_tf.models.ranking.dien import DIEN
 from deeprec_tf.models.ranking.din import DIN
@@ -16,12 +16,12 @@ from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
 __all__ = [
     "DCN",
-    "AutoInt",
     "DIEN",
     "DIN",
     "DLRM",
     "EDCN",
     "GDCN",
+    "AutoInt",
     "DCNv2",
     "DeepFM",
     "FinalMLP",
