@@ -30,6 +30,7 @@ VARIANTS = {
     },
     "GDCN": {
         "stacked": ({"structure": "stacked"}, (), None),
+    },
     "AutoInt": {
         "plus": ({"hidden_units": (6,), "residual": False, "num_layers": 1}, (), None),
     },
