@@ -80,8 +80,11 @@ def can_compile(model: Any) -> bool:
 def _may_be_compiled(layer: Any) -> bool:
     """Whether all of a layer is Keras's or ours, and none of it a function of the user's."""
     parts = [layer, *(getattr(layer, name, None) for name in _FUNCTIONS)]
-    return layer.supports_jit and not isinstance(layer, keras.layers.Lambda) and all(
-        map(_is_known, parts)
+    return (
+        layer.supports_jit
+        and getattr(layer, "gains_from_xla", True)  # what says no is slower compiled
+        and not isinstance(layer, keras.layers.Lambda)
+        and all(map(_is_known, parts))
     )
 
 

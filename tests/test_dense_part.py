@@ -15,7 +15,7 @@ from deeprec_tf import (
 )
 from deeprec_tf.dense_part import compiled_forward_and_back, forward_and_back
 from deeprec_tf.layers import PredictionLayer
-from deeprec_tf.models import DIN, DeepFM, WideDeep
+from deeprec_tf.models import DIN, AutoInt, DeepFM, WideDeep
 
 GENERATOR = np.random.default_rng(3)
 ROWS = 70
@@ -193,6 +193,12 @@ def test_histories_and_strategies_are_not_compiled():
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         model = WideDeep([item], hidden_units=(4,))
     model.fit({"item": [1, 2]}, [0, 1], verbose=0)
+    assert int(model._first_rows) == 0
+
+
+def test_layers_that_are_slower_compiled_are_not_compiled():
+    model = AutoInt(COLUMNS, num_layers=1, hidden_units=(4,))
+    model.fit(X, Y, verbose=0)
     assert int(model._first_rows) == 0
 
 
