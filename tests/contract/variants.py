@@ -66,7 +66,7 @@ VARIANTS = {
         "no_gates": ({"gate_hidden_units": None, "num_heads": 4}, (), None),
     },
     "MaskNet": {
-        "serial": ({"mode": "serial", "hidden_units": ()}, (), None),
+        "serial": ({"structure": "serial", "hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True, "reduction_ratio": 0.5}, (), None),
     },
     "WideDeep": {

@@ -40,7 +40,7 @@ def MaskNet(
     linear_feature_columns,
     dnn_feature_columns=None,
     *,
-    mode="parallel",
+    structure="parallel",
     block_units=(64, 64, 64),
     reduction_ratio=2.0,
     block_dropout=0.0,
@@ -62,7 +62,7 @@ def MaskNet(
             have, when the second list is given.
         dnn_feature_columns: columns of the blocks when a linear part is wanted; the categorical
             ones need one embedding_dim of 2 or more.
-        mode: "parallel", every block reads the embeddings and their outputs are joined, or
+        structure: "parallel", every block reads the embeddings and their outputs are joined, or
             "serial", every block reads the one before.
         block_units: width of each block.
         reduction_ratio: width of a mask's hidden layer over that of the mask.
@@ -82,19 +82,20 @@ def MaskNet(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: the mode is unknown, no block, no categorical column, or fields of different
-            widths or of width 1.
+        ValueError: the structure is unknown, no block, no categorical column, or fields of
+            different widths or of width 1.
 
     Example:
-        >>> MaskNet([SparseFeat("user", 10), SparseFeat("item", 20)], mode="serial").output_shape
+        >>> columns = [SparseFeat("user", 10), SparseFeat("item", 20)]
+        >>> MaskNet(columns, structure="serial").output_shape
         (None, 1)
 
     References:
         Wang et al., MaskNet: Introducing Feature-Wise Multiplication to CTR Ranking Models by
         Instance-Guided Mask, DLP-KDD 2021.
     """
-    if mode not in ("parallel", "serial"):
-        raise ValueError(f"MaskNet: mode must be 'parallel' or 'serial', got {mode!r}.")
+    if structure not in ("parallel", "serial"):
+        raise ValueError(f"MaskNet: structure must be 'parallel' or 'serial', got {structure!r}.")
     if not block_units:
         raise ValueError("MaskNet: block_units must name at least one block.")
     linear, columns = interaction_columns(
@@ -115,14 +116,14 @@ def MaskNet(
 
     outputs = []
     for i, units in enumerate(block_units):
-        hidden = outputs[-1] if outputs and mode == "serial" else start
+        hidden = outputs[-1] if outputs and structure == "serial" else start
         block = MaskBlock(
             units, reduction_ratio=reduction_ratio, dropout=block_dropout, name=f"block_{i}"
         )
         outputs.append(block(hidden, flat))
     tower = MLP(
         hidden_units, activation=activation, dropout=dropout, batch_norm=batch_norm, name="tower"
-    )(outputs[-1] if mode == "serial" else concat(outputs))
+    )(outputs[-1] if structure == "serial" else concat(outputs))
     logits = [keras.layers.Dense(1, use_bias=False, name="tower_logit", dtype="float32")(tower)]
     if linear:
         logits.append(linear_logit(inputs, linear, tables))  # (B, 1)

@@ -34,9 +34,9 @@ def block_of(w, name, hidden, flat):
     )
 
 
-@pytest.mark.parametrize("mode", ["parallel", "serial"])
-def test_the_figure(mode):
-    model = MaskNet([*FIELDS, PRICE], mode=mode, block_units=(4, 5), hidden_units=())
+@pytest.mark.parametrize("structure", ["parallel", "serial"])
+def test_the_figure(structure):
+    model = MaskNet([*FIELDS, PRICE], structure=structure, block_units=(4, 5), hidden_units=())
     randomize(model)
     w = weights_of(model)
     fields = np.stack([table_values(model, c.name)[X[c.name]] for c in FIELDS], axis=1)
@@ -45,7 +45,7 @@ def test_the_figure(mode):
     normalized = field_norm(fields, w["field_norm/gamma"], w["field_norm/beta"])
     start = np.concatenate([normalized.reshape(6, -1), X["price"]], axis=1)
     first = block_of(w, "block_0", start, flat)
-    if mode == "serial":
+    if structure == "serial":
         output = block_of(w, "block_1", first, flat)
     else:
         output = np.concatenate([first, block_of(w, "block_1", start, flat)], axis=1)
@@ -55,13 +55,13 @@ def test_the_figure(mode):
 
 
 def test_the_masks_of_all_blocks_read_the_embeddings_as_they_are():
-    model = MaskNet(FIELDS, mode="serial", block_units=(4, 5))
+    model = MaskNet(FIELDS, structure="serial", block_units=(4, 5))
     assert model.get_layer("block_1").mask_hidden.kernel.shape == (9, 8)
     assert model.get_layer("block_1").mask_output.kernel.shape == (8, 4)
 
 
 def test_settings_of_the_frappe_benchmark():
-    model = MaskNet(FIELDS, mode="parallel", block_units=(50, 50, 50), reduction_ratio=2,
+    model = MaskNet(FIELDS, structure="parallel", block_units=(50, 50, 50), reduction_ratio=2,
                     block_dropout=0.1, dropout=0.1, hidden_units=(400, 400, 400))  # fmt: skip
     assert model.get_layer("block_2").mask_hidden.kernel.shape == (9, 18)
     assert model.get_layer("tower").blocks[0][0].kernel.shape == (150, 400)
@@ -80,7 +80,7 @@ GENRES = VarLenSparseFeat(SparseFeat("genres", 6, embedding_dim=3), 3, combiner=
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        (FIELDS, {"mode": "both"}, "MaskNet: mode must be 'parallel' or 'serial', got 'both'"),
+        (FIELDS, {"structure": "both"}, "structure must be 'parallel' or 'serial', got 'both'"),
         (FIELDS, {"block_units": ()}, "MaskNet: block_units must name at least one block"),
         ([PRICE], {}, "MaskNet: interactions need at least one SparseFeat"),
         ([FIELDS[0], SparseFeat("item", 4, embedding_dim=5)], {}, "one embedding_dim, got .*item"),
