@@ -4,6 +4,7 @@ import contextlib
 import doctest
 import importlib
 import inspect
+import itertools
 import re
 import warnings
 
@@ -198,17 +199,28 @@ def check_padding(subject):
     longer = lengthened(subject.columns, batch, MAXLEN - STEPS)
     longer = {name: longer[name] for name in batch}
     _same_answers(_answers(model, longer, labels), wanted, "longer padding")
-    padded = {c.embedding_name for c in subject.columns if isinstance(c, VarLenSparseFeat)}
-    before = {name: table_values(model, name) for name in padded}
+    before = _padded_tables(subject)
     try:
-        for name, old in before.items():
+        for (name, linear), old in before.items():
             noisy = old.copy()
             noisy[0] = np.random.default_rng(1).normal(size=old.shape[1]) * 3
-            set_table_values(model, name, noisy)
+            set_table_values(model, name, noisy, linear=linear)
         _same_answers(_answers(model, longer, labels), wanted, "noise in row 0")
     finally:
-        for name, old in before.items():
-            set_table_values(model, name, old)
+        for (name, linear), old in before.items():
+            set_table_values(model, name, old, linear=linear)
+
+
+def _padded_tables(subject):
+    """Tables of sequences, and linear weights, by name and whether they are linear weights."""
+    tables = {}
+    names = {c.embedding_name for c in subject.columns if isinstance(c, VarLenSparseFeat)}
+    for key in itertools.product(sorted(names), (False, True)):
+        with contextlib.suppress(KeyError):  # the model has no table of this kind
+            tables[key] = table_values(subject.model, key[0], linear=key[1])
+    missing = names.difference(name for name, _ in tables)
+    assert not missing, f"the model has no table of the sequences {sorted(missing)}"
+    return tables
 
 
 def _answers(model, batch, labels):

@@ -54,6 +54,10 @@ VARIANTS = {
         "dots": ({"hidden_units": (), "bottom_hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),
     },
+    "DNN": {
+        "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),
+        "linear": ({"hidden_units": ()}, (), None),
+    },
     "DeepFM": {
         "fm": ({"hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True}, (), None),

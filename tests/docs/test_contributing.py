@@ -37,7 +37,7 @@ def _add(path, line):
     """Writes an import line behind the other imports, and its name into `__all__`."""
     text = path.read_text(encoding="utf-8")
     name = line.rsplit(" ", 1)[-1].strip()
-    last = [*re.finditer(r"^from .*\n", text, re.MULTILINE)][-1].end()
+    last = [*re.finditer(r"^from .* import (\([^)]*\)|.*)\n", text, re.MULTILINE)][-1].end()
     text = text[:last] + line + text[last:]
     path.write_text(text.replace("__all__ = [", f'__all__ = ["{name}", ', 1), encoding="utf-8")
 

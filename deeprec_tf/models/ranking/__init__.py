@@ -10,6 +10,8 @@ from deeprec_tf.models.ranking.dlrm import DLRM
 from deeprec_tf.models.ranking.edcn import EDCN
 from deeprec_tf.models.ranking.finalmlp import FinalMLP
 from deeprec_tf.models.ranking.gdcn import GDCN
+from deeprec_tf.models.ranking.dnn import DNN
+from deeprec_tf.models.ranking.lr import LR
 from deeprec_tf.models.ranking.masknet import MaskNet
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
@@ -23,6 +25,8 @@ __all__ = [
     "GDCN",
     "AutoInt",
     "DCNv2",
+    "DNN",
+    "LR",
     "DeepFM",
     "FinalMLP",
     "MaskNet",
