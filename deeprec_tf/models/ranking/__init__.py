@@ -7,10 +7,10 @@ from deeprec_tf.models.ranking.deepfm import DeepFM
 from deeprec_tf.models.ranking.dien import DIEN
 from deeprec_tf.models.ranking.din import DIN
 from deeprec_tf.models.ranking.dlrm import DLRM
+from deeprec_tf.models.ranking.dnn import DNN
 from deeprec_tf.models.ranking.edcn import EDCN
 from deeprec_tf.models.ranking.finalmlp import FinalMLP
 from deeprec_tf.models.ranking.gdcn import GDCN
-from deeprec_tf.models.ranking.dnn import DNN
 from deeprec_tf.models.ranking.lr import LR
 from deeprec_tf.models.ranking.masknet import MaskNet
 from deeprec_tf.models.ranking.wide_deep import WideDeep
@@ -21,12 +21,12 @@ __all__ = [
     "DIEN",
     "DIN",
     "DLRM",
+    "DNN",
     "EDCN",
     "GDCN",
+    "LR",
     "AutoInt",
     "DCNv2",
-    "DNN",
-    "LR",
     "DeepFM",
     "FinalMLP",
     "MaskNet",
