@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -71,6 +71,46 @@ def joint_output(model: keras.Model, name: str) -> Any:
             f"{model.name}: the joint {name!r} is applied {len(nodes)} times, not once."
         )
     return nodes[0].output_tensors[0]
+
+
+class Call(NamedTuple):
+    """One use of a layer in a graph.
+
+    Attributes:
+        layer: the layer.
+        name: the layer's name; with a number behind it where the graph uses the layer repeatedly.
+        arguments: what it is given by position, symbolic tensors among it.
+        keywords: what it is given by name.
+    """
+
+    layer: Any
+    name: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+def explainable_calls(model: keras.Model) -> list[Call]:
+    """The uses of layers that have `explain`, in the order in which the graph runs.
+
+    `explain` takes what the layer's `call` takes, without `training`, and gives a dict of what the
+    layer weighs its inputs by: attention weights, gates.
+    """
+    depths = model._nodes_by_depth
+    nodes: dict[str, list[Any]] = {}
+    for depth in sorted(depths, reverse=True):
+        for node in depths[depth]:
+            if callable(getattr(node.operation, "explain", None)):
+                nodes.setdefault(node.operation.name, []).append(node)
+    return [
+        Call(
+            node.operation,
+            name if len(uses) == 1 else f"{name}_{place}",
+            tuple(node.arguments.args),
+            {key: value for key, value in node.arguments.kwargs.items() if key != "training"},
+        )
+        for name, uses in nodes.items()
+        for place, node in enumerate(uses, 1)
+    ]
 
 
 def inference_outputs(model: keras.Model) -> dict[str, Any]:

@@ -54,7 +54,10 @@ RULES = {
         {"features", "data", "string_keys"}, NUMERIC | {"pandas"}, {"tensorflow", "pyarrow"},
     ),
     "training": (ABOVE_MODELS, NUMERIC | {"tensorflow", "pandas"}, set()),
-    "evaluation": (ABOVE_MODELS, NUMERIC | {"tensorflow", "pandas"}, set()),
+    "evaluation": (
+        ABOVE_MODELS | {"figure_style"}, NUMERIC | {"tensorflow", "pandas"}, {"matplotlib"},
+    ),
+    "figure_style": (set(), set(), set()),
     "export": (
         ABOVE_MODELS, NUMERIC | {"tensorflow", "pandas"}, {"tf2onnx", "onnx", "onnxruntime"},
     ),
@@ -64,8 +67,8 @@ RULES = {
     ),
     "__main__": ({"cli"}, set(), set()),
     "cli": (
-        ABOVE_MODELS | {"models", "cli", "__version__"}, NUMERIC | {"tensorflow", "pandas"},
-        {"matplotlib"},
+        ABOVE_MODELS | {"models", "cli", "figure_style", "__version__"},
+        NUMERIC | {"tensorflow", "pandas"}, {"matplotlib"},
     ),
     "__init__": (CORE | {"models", "data"}, set(), set()),
 }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from deeprec_tf.cli.demo_models import TrainedModel
 from deeprec_tf.cli.demo_recommend import Attention
-from deeprec_tf.cli.figure_style import COLORS, FAINT, INK, plain, save, tidy
+from deeprec_tf.figure_style import COLORS, FAINT, INK, heat_map, plain, save, tidy
 
 _LONGEST_TITLE = 42
 _CURVES = (
@@ -54,7 +53,8 @@ def draw_attention(attention: Attention, path: Path) -> Path:
     figure = Figure(figsize=(3.9 + 3.4 * blocks, 2.6 + 0.235 * steps), layout="constrained")
     all_axes = np.atleast_1d(figure.subplots(1, blocks, sharey=True))
     for axes, (name, weights) in zip(all_axes, attention.weights.items(), strict=True):
-        _draw_block(axes, name, weights.T)
+        heat_map(axes, weights.T)
+        axes.set_xlabel(name, fontsize=11, weight="bold", color=INK)
         axes.set_xticks(range(targets), [""] * targets)
         for k, (title, genre) in enumerate(
             zip(attention.targets, attention.target_genres, strict=True)
@@ -74,25 +74,6 @@ def draw_attention(attention: Attention, path: Path) -> Path:
         axes.tick_params(length=0)
     all_axes[0].set_ylabel("watched, oldest first", color=FAINT, fontsize=9)
     return save(figure, path)
-
-
-def _draw_block(axes: Any, name: str, weights: np.ndarray) -> None:
-    """Weights of a softmax from white to blue; those without bounds around 0, both ways."""
-    if weights.min() < 0:
-        reach = float(np.abs(weights).max())
-        image = axes.imshow(weights, cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto")
-    else:
-        image = axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto")
-    axes.set_xticks(np.arange(weights.shape[1] + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(weights.shape[0] + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.2)
-    axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xlabel(name, fontsize=11, weight="bold", color=INK)
-    bar = axes.figure.colorbar(image, ax=axes, location="bottom", shrink=0.75, aspect=28, pad=0.015)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=8, colors=INK)
 
 
 def _short(text: str, longest: int) -> str:

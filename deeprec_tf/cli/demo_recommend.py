@@ -13,9 +13,7 @@ from deeprec_tf.cli.demo_data import FIELDS, ITEM, DemoData, Rows
 from deeprec_tf.cli.demo_models import TrainedModel, inputs_of
 from deeprec_tf.cli.demo_settings import DemoSettings
 from deeprec_tf.data import latest_sequences
-from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
-from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
-from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
+from deeprec_tf.evaluation import look_inside
 
 _LEAST_HISTORY = 10  # events of a user worth showing
 _GENRES = 5
@@ -129,10 +127,12 @@ def attention_of(
     ][:_GENRES]
     weights = {}
     for one in trained:
-        cut = attention_model(one.model)
-        if cut is not None and steps and targets:
-            batch = _batch(cut, data, np.asarray(targets), shown.history)
-            weights[one.name] = np.asarray(cut.predict_on_batch(batch))[:, :steps]
+        if not (steps and targets):
+            continue
+        batch = _batch(one.model, data, np.asarray(targets), shown.history)
+        found = _attention_weights(one.model, batch, shown.history["hist_" + ITEM].shape[1])
+        if found is not None:
+            weights[one.name] = found[:, :steps]
     if not weights:
         return None
     seen = data.ratings[mine].sort_values("timestamp", kind="stable").tail(steps)
@@ -146,19 +146,14 @@ def attention_of(
     )
 
 
-def attention_model(model: keras.Model) -> keras.Model | None:
-    """The model cut at its attention weights (B, T) over the history, None if it has none."""
-    for layer in model.layers:
-        if isinstance(layer, BilinearAttention | LocalActivationUnit):
-            weights = graph.joint_output(model, layer.name)
-        elif isinstance(layer, AttentionPoolingLayer):
-            # Its weights stay inside the layer: apply its unit to what the layer is given.
-            arguments = layer._inbound_nodes[0].arguments
-            weights = layer.unit(*arguments.args, **arguments.kwargs)
-        else:
-            continue
-        inputs = {tensor.name: tensor for tensor in graph.inputs_of([weights])}
-        return keras.Model(inputs, weights, name=f"{model.name}_attention")
+def _attention_weights(model: keras.Model, batch: Rows, steps: int) -> np.ndarray | None:
+    """The model's weights (B, T) over the history, None if it has none."""
+    if not graph.explainable_calls(model):
+        return None
+    for arrays in look_inside(model, batch).layers.values():
+        weights = arrays.get("weights")
+        if weights is not None and weights.ndim == 2 and weights.shape[1] == steps:
+            return weights
     return None
 
 

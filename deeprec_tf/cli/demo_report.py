@@ -17,8 +17,8 @@ from deeprec_tf.cli.demo_metrics import (
     versions,
 )
 from deeprec_tf.cli.demo_recommend import Attention, Recommendation
-from deeprec_tf.cli.figure_style import DPI
 from deeprec_tf.data import MovieLens
+from deeprec_tf.figure_style import DPI
 
 CSS_PIXELS_PER_INCH = 96
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from deeprec_tf.cli.figure_style import INK, plain, save
 from deeprec_tf.cli.graph_boxes import Box, boxes_of
 from deeprec_tf.cli.graph_layout import Place, lay_out
+from deeprec_tf.figure_style import INK, plain, save
 
 _FILL = {
     "lookup": "#dbe9f6",

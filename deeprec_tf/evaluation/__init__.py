@@ -1,7 +1,20 @@
-"""Offline evaluation: exact metrics, streamed over a data set, and as Keras callbacks."""
+"""Offline evaluation: exact metrics, streamed or as Keras callbacks; and what a model looks at."""
 
 from deeprec_tf.evaluation.ctr import evaluate_ctr
 from deeprec_tf.evaluation.ctr_callback import CTREvaluation
 from deeprec_tf.evaluation.ctr_metrics import GroupAUC, exact_auc, gauc, log_loss
+from deeprec_tf.evaluation.field_importance import field_importance, plot_importance
+from deeprec_tf.evaluation.look_inside import Inside, look_inside
 
-__all__ = ["CTREvaluation", "GroupAUC", "evaluate_ctr", "exact_auc", "gauc", "log_loss"]
+__all__ = [
+    "CTREvaluation",
+    "GroupAUC",
+    "Inside",
+    "evaluate_ctr",
+    "exact_auc",
+    "field_importance",
+    "gauc",
+    "log_loss",
+    "look_inside",
+    "plot_importance",
+]

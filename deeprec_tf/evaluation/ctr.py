@@ -176,7 +176,7 @@ def _array_batches(x, y, sample_weight, batch_size) -> Iterator[tuple]:
         raise ValueError(f"{_OWNER}: y is missing; only a tf.data set brings its own labels.")
     if batch_size < 1:
         raise ValueError(f"{_OWNER}: batch_size must be at least 1, got {batch_size}.")
-    x, y, sample_weight = _as_arrays(x), _as_arrays(y), _as_arrays(sample_weight)
+    x, y, sample_weight = as_arrays(x), as_arrays(y), as_arrays(sample_weight)
     columns = x if isinstance(x, Mapping) else {"x": x}
     lengths = {name: len(values) for name, values in columns.items()}
     labels = y if isinstance(y, Mapping) else {"y": y}
@@ -190,7 +190,8 @@ def _array_batches(x, y, sample_weight, batch_size) -> Iterator[tuple]:
         yield _slice(x, part), _slice(y, part), _slice(sample_weight, part)
 
 
-def _as_arrays(values):
+def as_arrays(values):
+    """Arrays of a dict or DataFrame by name, or one array; lists of one length become rows."""
     if values is None:
         return None
     if isinstance(values, pd.DataFrame):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from deeprec_tf.cli.demo_data import BEHAVIORS, ITEM, newest_ratings, prepare
-from deeprec_tf.cli.demo_models import Popularity, TrainedModel, find_cards, inputs_of
-from deeprec_tf.cli.demo_recommend import attention_model, attention_of, choose_users, recommend
+from deeprec_tf.cli.demo_models import Popularity, TrainedModel, find_cards
+from deeprec_tf.cli.demo_recommend import attention_of, choose_users, recommend
 from deeprec_tf.cli.demo_settings import DemoSettings
 from deeprec_tf.cli.errors import CommandError
 from deeprec_tf.data import load_movielens
@@ -65,30 +65,6 @@ def test_recommendations_are_unrated_movies_in_order(data, trained):
         )
 
 
-def _attention(model, rows):
-    cut = attention_model(model)
-    return cut.predict_on_batch(inputs_of(cut, rows))
-
-
-def test_attention_weights_are_the_models_own(data, trained):
-    rows = {name: values[:64] for name, values in data.parts["train"].items()}
-    real = np.arange(SETTINGS.maxlen) < rows["hist_length"][:, None]
-    dien, din = (one.model for one in trained)
-    weights = _attention(dien, rows)
-    np.testing.assert_allclose(weights.sum(1), real.any(1), atol=1e-5)
-    assert (weights[~real] == 0).all()
-
-    weights = _attention(din, rows)
-    layer = din.get_layer("interest")
-    given = layer._inbound_nodes[0].arguments.args[1]
-    inputs = {tensor.name: tensor for tensor in din.inputs}
-    parts = keras.Model(inputs, {"behaviors": given, "pooled": layer.output})
-    parts = parts.predict_on_batch(inputs_of(din, rows))
-    np.testing.assert_allclose(
-        np.einsum("bt,btd->bd", weights, parts["behaviors"]), parts["pooled"], atol=1e-5
-    )
-
-
 def test_attention_over_titles(data, trained):
     shown = recommend(trained[0], data, choose_users(data, SETTINGS)[:1], SETTINGS)[0]
     attention = attention_of(trained, data, shown)
@@ -100,6 +76,10 @@ def test_attention_over_titles(data, trained):
         assert attention.weights[name].shape == (len(attention.targets), len(attention.history))
 
 
-def test_a_model_without_attention_has_none():
-    inputs = keras.Input((3,))
-    assert attention_model(keras.Model(inputs, keras.layers.Dense(1)(inputs))) is None
+def test_a_model_without_attention_is_left_out(data, trained):
+    inputs = keras.Input((), name=ITEM, dtype="int32")
+    scores = keras.layers.Embedding(2000, 1)(inputs)
+    bare = TrainedModel("bare", keras.Model({ITEM: inputs}, scores), {}, 0.0, 1)
+    shown = recommend(trained[0], data, choose_users(data, SETTINGS)[:1], SETTINGS)[0]
+    assert attention_of([bare], data, shown) is None
+    assert list(attention_of([bare, trained[1]], data, shown).weights) == ["DIN"]

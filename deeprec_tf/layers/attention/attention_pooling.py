@@ -51,6 +51,10 @@ class AttentionPoolingLayer(keras.layers.Layer):
         weights = self.unit.weigh(target, keys, steps, training=training)  # one a step
         return steps.weighted_sum(weights, keys)
 
+    def explain(self, target, behaviors, behaviors_mask=None):
+        """What each step counts: {"weights": float32 (B, T)}, padding 0."""
+        return {"weights": self.unit(target, behaviors, behaviors_mask=behaviors_mask)}
+
     def compute_mask(self, *args, **kwargs):
         """Time is gone."""
         return None

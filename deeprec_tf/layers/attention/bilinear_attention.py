@@ -31,6 +31,10 @@ class BilinearAttention(keras.layers.Layer):
         query = ops.matmul(target, self.kernel)  # (B, n), once a row
         return masked_softmax(ops.einsum("bn,btn->bt", query, states), states_mask)
 
+    def explain(self, target, states, states_mask):
+        """What each step counts: {"weights": float32 (B, T)}, padding 0."""
+        return {"weights": self(target, states, states_mask)}
+
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""
         return None

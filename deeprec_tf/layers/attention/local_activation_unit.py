@@ -107,6 +107,10 @@ class LocalActivationUnit(keras.layers.Layer):
         x = self.hidden(x, mask=steps.mask, training=training)
         return ops.cast(self.score(x)[..., 0], "float32")  # (steps,)
 
+    def explain(self, target, behaviors, behaviors_mask=None):
+        """What each step counts: {"weights": float32 (B, T)}, padding 0."""
+        return {"weights": self(target, behaviors, behaviors_mask=behaviors_mask)}
+
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""
         return None

@@ -30,6 +30,8 @@ def test_numbers(normalize):
     got = check_layer(layer, TARGET, BEHAVIORS, MASK)
     np.testing.assert_allclose(got, weighted_sum(weights, BEHAVIORS), atol=1e-5)
     assert np.all(got[1] == 0), "no behaviors, no interest"
+    explained = layer.explain(TARGET, BEHAVIORS, MASK)["weights"]
+    np.testing.assert_allclose(explained, weights, atol=1e-5)
 
 
 def test_half_precision():

@@ -17,6 +17,7 @@ def test_numbers():
     got = check_layer(layer, TARGET, STATES, MASK)
     np.testing.assert_allclose(got, bilinear_attention(TARGET, STATES, MASK, kernel), atol=1e-6)
     np.testing.assert_allclose(got.sum(1), [1, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(layer.explain(TARGET, STATES, MASK)["weights"], got, atol=1e-6)
     check_half_precision(layer, TARGET, STATES, MASK)
 
 

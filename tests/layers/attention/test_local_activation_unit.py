@@ -40,6 +40,8 @@ def test_numbers(activation, normalize):
     layer, w = built(activation, normalize)
     got = check_layer(layer, TARGET, BEHAVIORS, MASK)
     np.testing.assert_allclose(got, twin(w, activation, normalize), atol=2e-5)
+    explained = layer.explain(TARGET, BEHAVIORS, MASK)["weights"]
+    np.testing.assert_allclose(explained, twin(w, activation, normalize), atol=2e-5)
 
 
 def test_without_a_mask_every_step_counts():
