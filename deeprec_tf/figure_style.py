@@ -9,6 +9,7 @@ INK = "#22303c"
 FAINT = "#8a949d"
 COLORS = ("#2f6fb2", "#d9772b", "#3b9a57", "#8a5fb0", "#b3413f", "#6b7780")
 DPI = 130
+_MOST_GRID_LINES = 60  # more would hide the cells
 
 
 def plain(text: str) -> str:
@@ -43,7 +44,8 @@ def heat_map(axes: Any, values: Any) -> None:
     )
     for axis, count in ((axes.xaxis, values.shape[1]), (axes.yaxis, values.shape[0])):
         axis.set_ticks([k - 0.5 for k in range(count + 1)], minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.2)
+    if max(values.shape) <= _MOST_GRID_LINES:
+        axes.grid(which="minor", color="white", linewidth=1.2)
     axes.tick_params(which="minor", length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)

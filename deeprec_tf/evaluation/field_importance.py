@@ -11,7 +11,7 @@ import pandas as pd
 
 from deeprec_tf.evaluation.ctr import as_arrays, evaluate_ctr
 from deeprec_tf.evaluation.inside_figure import draw_importance
-from deeprec_tf.features import FeatureColumn, VarLenDenseFeat, VarLenSparseFeat
+from deeprec_tf.features import FeatureColumn, VarLenDenseFeat, VarLenSparseFeat, input_specs
 from deeprec_tf.graph import inputs_of, joint_output
 from deeprec_tf.layers.core.prediction import PredictionLayer
 
@@ -143,13 +143,14 @@ def _score(label: str) -> str:
 
 
 def _inputs_read(model: keras.Model) -> list[str]:
-    """Names of the inputs that the predictions depend on."""
+    """Names of the inputs that the predictions depend on, in the order of the columns."""
     outputs = [
         joint_output(model, layer.name)
         for layer in model.layers if isinstance(layer, PredictionLayer)
     ]
     read = {tensor.name for tensor in inputs_of(outputs or model.outputs)}
-    return [tensor.name for tensor in model.inputs if tensor.name in read]
+    names = input_specs(getattr(model, "feature_columns", ()))
+    return [name for name in names or [t.name for t in model.inputs] if name in read]
 
 
 def _in_step(

@@ -28,8 +28,8 @@ def draw_inside(inside: Inside, path: str | Path | None, rows: int) -> Any:
     ]
     importance = inside.importance
     count = len(panels) + (importance is not None)
-    across = min(count, _COLUMNS)
-    down = -(-count // across)
+    down = -(-count // _COLUMNS)
+    across = -(-count // down)
     figure = _figure((5.2 * across, 4.2 * down))
     all_axes = np.atleast_1d(figure.subplots(down, across)).ravel()
     for axes, (name, word, array) in zip(all_axes, panels, strict=False):
