@@ -9,8 +9,8 @@ from keras import ops
 class InnerProducts(keras.layers.Layer):
     """p_ij = <v_i, v_j> of all field pairs i < j, no field with itself.
 
-    The strict upper triangle of one matrix product a row, read by indices; gathering the pairs
-    first took two to three times as long.
+    The strict upper triangle of one matrix product a row, read by indices. Gathering the pairs
+    first took 1.2 (10 fields) to 2.8 times (27 fields) as long under XLA on the CPU.
 
     Call arguments:
         fields: float tensor (B, F, D), F at least 2.
