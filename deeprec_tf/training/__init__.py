@@ -1,7 +1,15 @@
-"""Training: where it runs, and how it goes on after a kill."""
+"""Training: where it runs, how it goes on after a kill, and the benchmark's recipe."""
 
 from deeprec_tf.optimizers import SparseAdagrad, SparseAdam
 from deeprec_tf.training.backup_and_restore import BackupAndRestore
+from deeprec_tf.training.benchmark_recipe import BenchmarkResult, benchmark_recipe
 from deeprec_tf.training.strategies import strategy
 
-__all__ = ["BackupAndRestore", "SparseAdagrad", "SparseAdam", "strategy"]
+__all__ = [
+    "BackupAndRestore",
+    "BenchmarkResult",
+    "SparseAdagrad",
+    "SparseAdam",
+    "benchmark_recipe",
+    "strategy",
+]
