@@ -108,6 +108,7 @@ def benchmark_recipe(
             a number is out of its range; labels of validation hold one class only.
 
     Example:
+        >>> from deeprec_tf.models import DeepFM
         >>> columns = [SparseFeat("user", 10), SparseFeat("item", 20)]
         >>> model = DeepFM(columns, hidden_units=(8,), batch_norm=True)
         >>> x = {"user": np.arange(40) % 10, "item": np.arange(40) % 20}
