@@ -8,7 +8,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from deeprec_tf.features import FeatureColumn, SparseFeat, VarLenSparseFeat, input_specs
+from deeprec_tf.features import (
+    DenseFeat,
+    FeatureColumn,
+    SparseFeat,
+    VarLenDenseFeat,
+    VarLenSparseFeat,
+    input_specs,
+)
 
 HISTORY_PREFIX = "hist_"
 NEGATIVE_PREFIX = "neg_"
@@ -28,7 +35,11 @@ class Roles:
 
 
 def split_by_role(
-    feature_columns: Sequence[FeatureColumn], behavior_list: Sequence[str], *, owner: str = "model"
+    feature_columns: Sequence[FeatureColumn],
+    behavior_list: Sequence[str],
+    *,
+    owner: str = "model",
+    sessions: bool = False,
 ) -> Roles:
     """Sorts columns into target item, behaviors, their negatives and the rest.
 
@@ -39,11 +50,13 @@ def split_by_role(
         feature_columns: all columns of the model.
         behavior_list: names of the item columns that have a history.
         owner: the model's name, for messages.
+        sessions: whether behaviors come as sessions, ids (B, K, S), one group a session.
 
     Raises:
         TypeError: behavior_list is no list of names.
         ValueError: a name is unknown, has no history or more than one, widths differ, or some
-            histories have negatives and some have none, or a history has a group.
+            histories have negatives and some have none, or a history has a group where it should
+            have none, or has none where behaviors are sessions.
     """
     if isinstance(behavior_list, str) or not behavior_list:
         raise TypeError(
@@ -66,7 +79,12 @@ def split_by_role(
                 f"was given. Add VarLenSparseFeat(SparseFeat({HISTORY_PREFIX + name!r}, …, "
                 f"embedding_name={item.embedding_name!r}), maxlen=…) or drop {name!r}."
             )
-        if history.group > 1:
+        if sessions and history.group == 1:
+            raise ValueError(
+                f"{owner}: {history.name!r} has group=1, but behaviors come as sessions here. Set "
+                "maxlen to the most sessions and group to the most items of one."
+            )
+        if history.group > 1 and not sessions:
             raise ValueError(
                 f"{owner}: {history.name!r} has group={history.group}, but a behavior is one item "
                 "a step. Set group=1; only negatives may have several."
@@ -132,6 +150,45 @@ def _shares_table(item: SparseFeat, feature_columns: Sequence[FeatureColumn]) ->
         and column.embedding_name == item.embedding_name
         for column in feature_columns
     )
+
+
+def split_off_time(
+    context: Sequence[FeatureColumn], time_column: str | None, *, owner: str = "model"
+) -> tuple[dict[str, FeatureColumn], list[FeatureColumn]]:
+    """Takes the times of target and behaviors out of the other columns.
+
+    Args:
+        context: the columns that are neither target nor behaviors.
+        time_column: name of the target's time; None where a model goes without.
+        owner: the model's name, for messages.
+
+    Returns:
+        `{"times": column, "target_time": column}`, or {} without a time column; and the rest.
+
+    Raises:
+        ValueError: one of the two columns is missing, has more than one number, or their dtypes
+            differ.
+    """
+    if time_column is None:
+        return {}, list(context)
+    by_name = {column.name: column for column in context}
+    history = HISTORY_PREFIX + time_column
+    target, past = by_name.get(time_column), by_name.get(history)
+    for name, column, kind in (
+        (time_column, target, DenseFeat), (history, past, VarLenDenseFeat),
+    ):
+        if not isinstance(column, kind) or column.dimension != 1:
+            raise ValueError(
+                f"{owner}: time_column={time_column!r} needs {kind.__name__}({name!r}, …) of one "
+                f"number, got {column!r}. Add it, or leave time_column out."
+            )
+    if target.dtype != past.dtype:
+        raise ValueError(
+            f"{owner}: {time_column!r} is {target.dtype}, {history!r} {past.dtype}. Give both one "
+            "dtype, int64 for seconds."
+        )
+    rest = [column for column in context if column not in (target, past)]
+    return {"times": past, "target_time": target}, rest
 
 
 def leave_out(

@@ -3,6 +3,8 @@
 from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
+from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
+from deeprec_tf.layers.attention.transformer_block import TransformerBlock
 from deeprec_tf.layers.core.activations import PReLU, activation_layer
 from deeprec_tf.layers.core.dense_fields import DenseFields
 from deeprec_tf.layers.core.dice import Dice
@@ -29,9 +31,15 @@ from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
+from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
+from deeprec_tf.layers.sequence.target_distance import TargetDistance
 
 __all__ = [
+    "MultiHeadSelfAttention",
+    "TransformerBlock",
+    "FlatSteps",
+    "TargetDistance",
     "CIN",
     "FM",
     "MLP",

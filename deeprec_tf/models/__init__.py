@@ -1,6 +1,7 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
 from deeprec_tf.models.ranking import (
+    BST,
     DCN,
     DIEN,
     DIN,
@@ -21,6 +22,7 @@ from deeprec_tf.models.ranking import (
 WDL = WideDeep
 
 __all__ = [
+    "BST",
     "DCN",
     "DIEN",
     "DIN",

@@ -79,7 +79,8 @@ _ARGUMENTS = {
 }
 
 # Hyperparameters that only set sizes, small.
-_SMALL = {"hidden_units": (8, 4), "attention_units": (6, 3), "cin_sizes": (4, 3),
+_SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
+          "hidden_units": (8, 4), "attention_units": (6, 3), "cin_sizes": (4, 3),
           "bottom_hidden_units": (5,), "block_units": (6, 5),
           "low_rank": 2, "num_experts": 2, "gate_hidden_units": (5,)}  # fmt: skip
 

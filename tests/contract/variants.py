@@ -6,6 +6,11 @@ A form is (options, optional roles left out, name of the length input).
 NO_NEGATIVES = ("negative_behaviors",)
 
 VARIANTS = {
+    "BST": {
+        "flatten": ({"readout": "flatten", "activation": "prelu"}, (), None),
+        "mean": ({"readout": "mean", "num_layers": 2}, (), None),
+        "length": ({"num_layers": 2}, ("context",), "hist_length"),
+    },
     "DCN": {
         "cross_alone": ({"hidden_units": ()}, (), None),
         "no_cross": ({"cross_num": 0}, (), None),
@@ -85,5 +90,6 @@ VARIANTS = {
 }
 
 # Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
-EXPORTED = (("DIEN", "agru"), ("DIEN", "gru"), ("DIEN", "mlp"), ("DIN", "softmax"),
+EXPORTED = (("BST", "flatten"), ("BST", "mean"), ("DIEN", "agru"), ("DIEN", "gru"),
+            ("DIEN", "mlp"), ("DIN", "softmax"),
             ("DCNv2", "mix"), ("EDCN", "attention"))

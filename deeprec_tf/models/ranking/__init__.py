@@ -1,6 +1,7 @@
 """Ranking models: the probability that a user answers an item."""
 
 from deeprec_tf.models.ranking.autoint import AutoInt
+from deeprec_tf.models.ranking.bst import BST
 from deeprec_tf.models.ranking.dcn import DCN
 from deeprec_tf.models.ranking.dcnv2 import DCNv2
 from deeprec_tf.models.ranking.deepfm import DeepFM
@@ -17,6 +18,7 @@ from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
 __all__ = [
+    "BST",
     "DCN",
     "DIEN",
     "DIN",
