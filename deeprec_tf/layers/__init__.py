@@ -36,10 +36,6 @@ from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 
 __all__ = [
-    "MultiHeadSelfAttention",
-    "TransformerBlock",
-    "FlatSteps",
-    "TargetDistance",
     "CIN",
     "FM",
     "MLP",
@@ -52,6 +48,7 @@ __all__ = [
     "DynamicGRU",
     "FeatureGate",
     "FieldNormalization",
+    "FlatSteps",
     "FusedEmbedding",
     "GatedCross",
     "HashIds",
@@ -61,6 +58,7 @@ __all__ = [
     "MaskBlock",
     "MatrixCross",
     "MixtureCross",
+    "MultiHeadSelfAttention",
     "NextBehaviorLoss",
     "PReLU",
     "PaddingMask",
@@ -70,6 +68,8 @@ __all__ = [
     "RowPart",
     "SequencePooling",
     "TableEmbedding",
+    "TargetDistance",
+    "TransformerBlock",
     "VectorCross",
     "activation_layer",
     "masked_softmax",
