@@ -3,6 +3,7 @@
 from deeprec_tf.optimizers import SparseAdagrad, SparseAdam
 from deeprec_tf.training.backup_and_restore import BackupAndRestore
 from deeprec_tf.training.benchmark_recipe import BenchmarkResult, benchmark_recipe
+from deeprec_tf.training.distillation import distill
 from deeprec_tf.training.strategies import strategy
 
 __all__ = [
@@ -11,5 +12,8 @@ __all__ = [
     "SparseAdagrad",
     "SparseAdam",
     "benchmark_recipe",
+    "SparseAdagrad",
+    "SparseAdam",
+    "distill",
     "strategy",
 ]
