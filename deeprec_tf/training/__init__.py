@@ -10,10 +10,10 @@ __all__ = [
     "BackupAndRestore",
     "BenchmarkResult",
     "SparseAdagrad",
-    "SparseAdam",
-    "benchmark_recipe",
     "SparseAdagrad",
     "SparseAdam",
+    "SparseAdam",
+    "benchmark_recipe",
     "distill",
     "strategy",
 ]
