@@ -16,11 +16,13 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.interaction.bi_interaction import BiInteraction
 from deeprec_tf.layers.interaction.bilinear_fusion import BilinearFusion
 from deeprec_tf.layers.interaction.bridge import Bridge
 from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.layers.interaction.feature_gate import FeatureGate
 from deeprec_tf.layers.interaction.field_normalization import FieldNormalization
+from deeprec_tf.layers.interaction.field_weighted_fm import FieldWeightedFM
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.interaction.gated_cross import GatedCross
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
@@ -28,7 +30,10 @@ from deeprec_tf.layers.interaction.interacting import InteractingLayer
 from deeprec_tf.layers.interaction.mask_block import MaskBlock
 from deeprec_tf.layers.interaction.matrix_cross import MatrixCross
 from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
+from deeprec_tf.layers.interaction.outer_product import OuterProduct
+from deeprec_tf.layers.interaction.pair_attention import PairAttention
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
+from deeprec_tf.layers.interaction.senet import SENET
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
@@ -39,7 +44,9 @@ __all__ = [
     "CIN",
     "FM",
     "MLP",
+    "SENET",
     "AttentionPoolingLayer",
+    "BiInteraction",
     "BilinearAttention",
     "BilinearFusion",
     "Bridge",
@@ -49,6 +56,7 @@ __all__ = [
     "FeatureGate",
     "FieldNormalization",
     "FlatSteps",
+    "FieldWeightedFM",
     "FusedEmbedding",
     "GatedCross",
     "HashIds",
@@ -60,8 +68,10 @@ __all__ = [
     "MixtureCross",
     "MultiHeadSelfAttention",
     "NextBehaviorLoss",
+    "OuterProduct",
     "PReLU",
     "PaddingMask",
+    "PairAttention",
     "PredictionLayer",
     "RegulationGate",
     "RowNumbers",

@@ -84,6 +84,11 @@ _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
           "bottom_hidden_units": (5,), "block_units": (6, 5),
           "low_rank": 2, "num_experts": 2, "gate_hidden_units": (5,)}  # fmt: skip
 
+# Where one name means another kind of size.
+_SMALL_OF_MODEL = {
+    "AFM": {"attention_units": 3},
+}
+
 
 def columns_of(roles, *, length_name=None):
     """The columns that fill the roles."""
@@ -231,6 +236,7 @@ def subject_of(card, *, options=None, without=(), length_name=None):
             raise NotImplementedError(f"tests/contract/data.py has no argument {name!r}.")
         arguments.append(_ARGUMENTS[name](columns))
     small = {name: value for name, value in _SMALL.items() if name in parameters}
+    small |= _SMALL_OF_MODEL.get(card.name, {})
     return Subject(
         card.name, card.builder, columns, tuple(arguments), {**small, **(options or {})}
     )

@@ -6,6 +6,9 @@ A form is (options, optional roles left out, name of the length input).
 NO_NEGATIVES = ("negative_behaviors",)
 
 VARIANTS = {
+    "AFM": {
+        "penalty": ({"l2": 0.1, "attention_units": 1}, (), None),
+    },
     "BST": {
         "flatten": ({"readout": "flatten", "activation": "prelu"}, (), None),
         "mean": ({"readout": "mean", "num_layers": 2}, (), None),
@@ -77,6 +80,10 @@ VARIANTS = {
     "MaskNet": {
         "serial": ({"structure": "serial", "hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True, "reduction_ratio": 0.5}, (), None),
+    },
+    "NFM": {
+        "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),
+        "fm": ({"hidden_units": ()}, (), None),
     },
     "WideDeep": {
         "dice": ({"activation": "dice"}, (), None),

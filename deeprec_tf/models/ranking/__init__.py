@@ -1,5 +1,6 @@
 """Ranking models: the probability that a user answers an item."""
 
+from deeprec_tf.models.ranking.afm import AFM
 from deeprec_tf.models.ranking.autoint import AutoInt
 from deeprec_tf.models.ranking.bst import BST
 from deeprec_tf.models.ranking.dcn import DCN
@@ -11,26 +12,33 @@ from deeprec_tf.models.ranking.dlrm import DLRM
 from deeprec_tf.models.ranking.dnn import DNN
 from deeprec_tf.models.ranking.edcn import EDCN
 from deeprec_tf.models.ranking.finalmlp import FinalMLP
+from deeprec_tf.models.ranking.fm import FM
+from deeprec_tf.models.ranking.fwfm import FwFM
 from deeprec_tf.models.ranking.gdcn import GDCN
 from deeprec_tf.models.ranking.lr import LR
 from deeprec_tf.models.ranking.masknet import MaskNet
+from deeprec_tf.models.ranking.nfm import NFM
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
 __all__ = [
     "BST",
+    "AFM",
     "DCN",
     "DIEN",
     "DIN",
     "DLRM",
     "DNN",
     "EDCN",
+    "FM",
     "GDCN",
     "LR",
+    "NFM",
     "AutoInt",
     "DCNv2",
     "DeepFM",
     "FinalMLP",
+    "FwFM",
     "MaskNet",
     "WideDeep",
     "xDeepFM",
