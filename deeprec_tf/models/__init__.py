@@ -1,8 +1,8 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
 from deeprec_tf.models.ranking import (
-    BST,
     AFM,
+    BST,
     DCN,
     DIEN,
     DIN,
@@ -26,8 +26,8 @@ from deeprec_tf.models.ranking import (
 WDL = WideDeep
 
 __all__ = [
-    "BST",
     "AFM",
+    "BST",
     "DCN",
     "DIEN",
     "DIN",

@@ -22,8 +22,8 @@ from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
 __all__ = [
-    "BST",
     "AFM",
+    "BST",
     "DCN",
     "DIEN",
     "DIN",
