@@ -53,9 +53,11 @@ def grouped(rows: list[Row], by: list[str], order: list[str]) -> dict[tuple, lis
 
 
 def spread(values: list[float], digits: int, sign: str = "") -> str:
-    """Mean ± deviation; of one run its value; a dash where there is none."""
+    """Mean ± deviation; of one run, or one count, its value; a dash where there is none."""
     if not values:
         return "–"
+    if all(isinstance(value, int) for value in values) and len(set(values)) == 1:
+        return f"{values[0]:,}"
     mean = f"{statistics.mean(values):{sign}.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 

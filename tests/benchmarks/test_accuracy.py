@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from deeprec_tf.evaluation.ctr_metrics import log_loss
 from tests.docs.markdown import ROOT
 
 FOLDER = ROOT / "benchmarks" / "accuracy"
-MODULES = ("rows", "table")
+MODULES = ("rows", "table", "samples")
 TABLE = {
     "command": "python some.py", "metrics": [["auc", "AUC", 3], ["ndcg", "NDCG", 2]],
     "reference": "B", "published": {"A": ".5"},
@@ -97,6 +98,12 @@ def test_table_has_mean_deviation_and_paired_differences(accuracy, rows):
     assert lines[-1].startswith("`python some.py`; ") and "tensorflow 2." in lines[-1]
 
 
+def test_spread_of_one_run_or_one_count_has_no_deviation(accuracy):
+    spread = accuracy.table.spread
+    assert [spread(v, 1) for v in ([], [0.25], [39, 39])] == ["–", "0.2", "39"]
+    assert spread([1, 3], 1) == "2.0 ± 1.4" and spread([0.5, 0.5], 1) == "0.5 ± 0.0"
+
+
 def test_differences_are_taken_within_data_and_seed(accuracy, rows):
     for data, seed, a, b in (("x", 0, 0.5, 0.25), ("y", 0, 1.0, 0.0), ("y", 1, 0.5, None)):
         rows.add(model="A", data=data, seed=seed, auc=a)
@@ -126,3 +133,22 @@ def test_docs_show_the_committed_results(accuracy):
     assert page == accuracy.table.filled(page), "run: python benchmarks/accuracy/table.py"
     commands = [json.loads(p.read_text())["command"] for p in accuracy.table.TABLES.glob("*.json")]
     assert all((ROOT / command.split()[1]).exists() for command in commands)
+
+
+# ---- the samples -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "fields"), [("criteo", 39), ("avazu", 22)])
+def test_raw_samples_go_through_in_under_a_minute(accuracy, name, fields):
+    try:
+        table = accuracy.samples.read(name)
+    except (ValueError, FileNotFoundError) as error:
+        pytest.skip(f"the {name} sample does not ship with the package: {error}")
+    assert table.isna().any(axis=None) == (name == "criteo")
+    label = accuracy.samples.LABELS[name]
+    with accuracy.rows.cpu_seconds() as seconds:
+        row = accuracy.samples.run(table, label, seed=0)
+    test = table.loc[table["split"] == "test", label]
+    constant = log_loss(test, np.full(len(test), test.mean()))
+    assert row["fields"] == fields and seconds() < 60
+    assert row["auc"] > 0.65 and row["log_loss"] < constant
