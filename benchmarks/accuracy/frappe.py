@@ -10,7 +10,6 @@ are drawn anew, so differences below .001 mean nothing. A finished run is not ru
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pandas as pd
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import SparseFeat, get_model
+from deeprec_tf.data import data_dir
 from deeprec_tf.training import benchmark_recipe
 
 TOWER = {"hidden_units": (400, 400, 400), "batch_norm": True}
@@ -85,11 +85,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default=",".join(SETTINGS))
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--data", type=Path, default=os.environ.get("DEEPREC_TF_DATA", "."))
+    parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     use_one_thread()
     rows = Rows("frappe")
-    columns, train, valid = load(Path(options.data) / "frappe")
+    columns, train, valid = load(data_dir("frappe", options.data))
     for seed in map(int, options.seeds.split(",")):
         for model in options.models.split(","):
             if rows.done(model=model, seed=seed):
