@@ -28,7 +28,7 @@ SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
     "LR": ("LR", 1e-5, {}, ""),
     "FM": ("FM", 5e-6, {}, ""),
     "FwFM": ("FwFM", 1e-4, {}, "no setting is published; penalty 1e-4"),
-    "AFM": ("AFM", 1e-5, {"attention_units": 128, "dropout": 0.1}, ""),
+    "AFM": ("AFM", 1e-5, {"attention_units": 128, "dropout": 0.1, "attention_dropout": 0.1}, ""),
     "NFM": ("NFM", 1e-4, TOWER, ""),
     "DNN": ("DNN", 0.05, {**TOWER, "dropout": 0.2}, ""),
     "WideDeep": ("WideDeep", 0.1, {**TOWER, "dropout": 0.6}, ""),
