@@ -13,6 +13,7 @@ ROLES = (
     "context",  # any other features of the request or the user
     "target_item",  # the candidate being scored
     "behaviors",  # what the user did, oldest first
+    "sessions",  # the same, as sessions of several items
     "negative_behaviors",  # sampled items beside the behaviors, for training
 )
 

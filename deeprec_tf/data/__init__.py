@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deeprec_tf.data.pointwise import add_negatives as add_negatives
     from deeprec_tf.data.sequences import build_sequences as build_sequences
     from deeprec_tf.data.sequences import latest_sequences as latest_sequences
+    from deeprec_tf.data.sessions import build_sessions as build_sessions
     from deeprec_tf.data.splits import Split as Split
     from deeprec_tf.data.splits import leave_one_out as leave_one_out
     from deeprec_tf.data.splits import random_split as random_split
@@ -38,6 +39,7 @@ _MODULE_OF = {
     "read_parquet_batches": "parquet",
     "add_negatives": "pointwise",
     "build_sequences": "sequences",
+    "build_sessions": "sessions",
     "latest_sequences": "sequences",
     "Split": "splits",
     "leave_one_out": "splits",

@@ -6,7 +6,7 @@ All of it is sorting, cumulative sums and one strided gather a field: no loop ov
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -86,6 +86,62 @@ def build_sequences(
     """
     owner = "build_sequences"
     maxlen = positive_count(owner, "maxlen", maxlen)
+    values, past = past_events(
+        owner, interactions, user=user, item=item, time=time, fields=fields, ties=ties,
+        events=events, rows=rows,
+    )
+    return _windows(values, past.order, past.start, past.stop, maxlen, prefix, length_name)
+
+
+class PastEvents(NamedTuple):
+    """What came before each of some rows.
+
+    Attributes:
+        order: positions of all events in the table, user by user and by time.
+        start: place in `order` of the first event before each row, (N,).
+        stop: place behind the last one, (N,); `start` where there is none.
+        users: codes of the users of the events, in that order.
+        times: times of the events, in that order.
+    """
+
+    order: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    users: np.ndarray
+    times: np.ndarray
+
+
+def past_events(
+    owner: str,
+    interactions: Table,
+    *,
+    user: str,
+    item: str,
+    time: str,
+    fields: Sequence[str],
+    ties: str,
+    events: Any,
+    rows: Any,
+) -> tuple[dict[str, np.ndarray], PastEvents]:
+    """The values that events carry, and the events before each row.
+
+    Args:
+        owner: the calling function, for messages.
+        interactions: as for `build_sequences`, and so the rest.
+        user: column of user keys.
+        item: column of item ids.
+        time: column of times.
+        fields: further columns of an event.
+        ties: "exclude" or "order".
+        events: mask of the rows that may enter a history, or None.
+        rows: the rows that get a history, or None.
+
+    Returns:
+        Dict of columns in the order of the table, and a `PastEvents`.
+
+    Raises:
+        TypeError, ValueError: as for `build_sequences`.
+    """
     if ties not in TIES:
         raise ValueError(f"{owner}: ties must be one of {TIES}, got {ties!r}.")
     count = row_count(owner, interactions)
@@ -97,9 +153,9 @@ def build_sequences(
 
     order = np.lexsort((times, users))  # stable: equal times keep the order of the rows
     users, times = users[order], times[order]
-    user_start = _run_starts(users[1:] != users[:-1])
+    user_start = run_starts(users[1:] != users[:-1])
     if ties == "exclude":
-        end = _run_starts((users[1:] != users[:-1]) | (times[1:] != times[:-1]))
+        end = run_starts((users[1:] != users[:-1]) | (times[1:] != times[:-1]))
     else:
         end = np.arange(count)
     place = np.empty(count, np.int64)  # of each row in the sorted order
@@ -107,11 +163,12 @@ def build_sequences(
     place = place[targets]
 
     # From places among all rows to places among the events.
-    events_before = np.concatenate([[0], np.cumsum(is_event[order])])
-    stop = events_before[end[place]]
-    start = events_before[user_start[place]]
-    sorted_events = order[is_event[order]]
-    return _windows(values, sorted_events, start, stop, maxlen, prefix, length_name)
+    kept = is_event[order]
+    events_before = np.concatenate([[0], np.cumsum(kept)])
+    return values, PastEvents(
+        order=order[kept], start=events_before[user_start[place]], stop=events_before[end[place]],
+        users=users[kept], times=times[kept],
+    )
 
 
 def latest_sequences(
@@ -191,7 +248,7 @@ def _event_mask(owner: str, events: Any, count: int) -> np.ndarray:
     return mask
 
 
-def _run_starts(changes: np.ndarray) -> np.ndarray:
+def run_starts(changes: np.ndarray) -> np.ndarray:
     """For each place the first place of its run; `changes[i]` says that run i+1 is a new one."""
     starts = np.zeros(len(changes) + 1, np.int64)
     starts[1:] = np.where(changes, np.arange(1, len(changes) + 1), 0)

@@ -4,6 +4,7 @@ from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
+from deeprec_tf.layers.attention.session_interest import SessionInterest
 from deeprec_tf.layers.attention.transformer_block import TransformerBlock
 from deeprec_tf.layers.core.activations import PReLU, activation_layer
 from deeprec_tf.layers.core.dense_fields import DenseFields
@@ -35,9 +36,11 @@ from deeprec_tf.layers.interaction.pair_attention import PairAttention
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
 from deeprec_tf.layers.interaction.senet import SENET
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
+from deeprec_tf.layers.recurrent.bi_lstm import BiLSTM
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
+from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "SENET",
     "AttentionPoolingLayer",
     "BiInteraction",
+    "BiLSTM",
     "BilinearAttention",
     "BilinearFusion",
     "Bridge",
@@ -77,6 +81,8 @@ __all__ = [
     "RowNumbers",
     "RowPart",
     "SequencePooling",
+    "SessionBias",
+    "SessionInterest",
     "TableEmbedding",
     "TargetDistance",
     "TransformerBlock",

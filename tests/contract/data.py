@@ -24,12 +24,13 @@ ROWS, STEPS, MAXLEN = 12, 5, 9
 SEED = 7
 ITEMS, CATEGORIES = 11, 6
 WIDTH = 4
+SESSION = 3
 
 
-def _sequence(name, size, width, table, length_name):
+def _sequence(name, size, width, table, length_name, group=1):
     return VarLenSparseFeat(
         SparseFeat(name, size, embedding_dim=width, embedding_name=table),
-        maxlen=MAXLEN, length_name=length_name,
+        maxlen=MAXLEN, length_name=length_name, group=group,
     )
 
 
@@ -56,10 +57,10 @@ def _target_item(length_name):
     ]
 
 
-def _histories(prefix, length_name):
+def _histories(prefix, length_name, group=1):
     return [
-        _sequence(f"{prefix}item_id", ITEMS, WIDTH, "item_id", length_name),
-        _sequence(f"{prefix}cate_id", CATEGORIES, 3, "cate_id", length_name),
+        _sequence(f"{prefix}item_id", ITEMS, WIDTH, "item_id", length_name, group),
+        _sequence(f"{prefix}cate_id", CATEGORIES, 3, "cate_id", length_name, group),
     ]
 
 
@@ -68,6 +69,7 @@ _COLUMNS_OF_ROLE = {
     "context": _context,
     "target_item": _target_item,
     "behaviors": lambda length_name: _histories("hist_", length_name),
+    "sessions": lambda length_name: _histories("hist_", length_name, SESSION),
     "negative_behaviors": lambda length_name: _histories("neg_hist_", length_name),
 }
 
@@ -124,6 +126,11 @@ def make_batch(columns, rows=ROWS, steps=STEPS, seed=SEED, *, empty=False):
             batch[name] = generator.normal(size=(rows, column.dimension)).astype("float32")
         elif isinstance(column, VarLenDenseFeat) or spec.role == "weight":
             batch[name] = (generator.normal(size=(rows, steps)) * real).astype("float32")
+        elif column.group > 1:  # sessions of one item and more, alike in all columns
+            shape = (rows, steps, column.group)
+            items = np.random.default_rng(seed).integers(1, column.group + 1, size=(rows, steps, 1))
+            ids = generator.integers(1, column.vocabulary_size, size=shape)
+            batch[name] = ids * (np.arange(column.group) < items) * real[..., None]
         else:
             ids = generator.integers(1, column.vocabulary_size, size=(rows, steps))
             batch[name] = ids * real

@@ -66,6 +66,10 @@ VARIANTS = {
         "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),
         "linear": ({"hidden_units": ()}, (), None),
     },
+    "DSIN": {
+        "projected": ({"hidden_size": 6, "lstm_units": 3, "num_heads": 3}, ("context",), None),
+        "length": ({"hidden_size": 8, "activation": "dice"}, (), "hist_length"),
+    },
     "DeepFM": {
         "fm": ({"hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True}, (), None),

@@ -1,10 +1,11 @@
-"""NumPy twins of self-attention, Transformer blocks and BST, in float64 with plain loops."""
+"""NumPy twins of self-attention, Transformer blocks, BST and DSIN, in float64 with plain loops."""
 
 import math
 
 import numpy as np
 
-from tests.reference.core import dense, masked_softmax, predict
+from tests.reference.behavior import bilinear_attention, weighted_sum
+from tests.reference.core import dense, masked_softmax, predict, sigmoid
 
 
 def self_attention(sequence, mask, query, key_value, output, heads, queries=None):
@@ -135,3 +136,88 @@ def bst(w, batch, *, heads, readout, layers, maxlen, time_unit=None):
     x = dense(x, w["tower/dense_0/kernel"], w["tower/dense_0/bias"])
     x = np.array([[leaky_relu(value) for value in row] for row in x])
     return predict(x @ w["logit/kernel"], w["probability/bias"], "binary")
+
+
+def session_bias(sessions, session, place, unit):
+    """Adds wK[k] + wT[t] + wC[c]; (B, K, S, D)."""
+    out = np.array(sessions, "float64")
+    for b, k, t, c in np.ndindex(out.shape):
+        out[b, k, t, c] += session[k] + place[t] + unit[c]
+    return out
+
+
+def session_interest(sessions, items_mask, w, heads):
+    """The mean over the items of each session of a Transformer block; (B, K, D)."""
+    rows, count, _, width = sessions.shape
+    out = np.zeros((rows, count, width))
+    for b in range(rows):
+        for k in range(count):
+            real = [t for t, is_real in enumerate(items_mask[b, k]) if is_real]
+            if real:
+                alone = sessions[b : b + 1, k][:, real]
+                items = transformer_block(alone, np.ones((1, len(real)), bool), w, heads, relu)
+                out[b, k] = items[0].sum(axis=0) / len(real)
+    return out
+
+
+def lstm(steps, kernel, recurrent, bias):
+    """All states (T, n) of an LSTM over (T, D); gates stand as input, forget, candidate, output."""
+    n = recurrent.shape[0]
+    h, c, out = [0.0] * n, [0.0] * n, []
+    for x in steps:
+        z = [
+            sum(x[i] * kernel[i, j] for i in range(len(x)))
+            + sum(h[i] * recurrent[i, j] for i in range(n)) + bias[j]
+            for j in range(4 * n)
+        ]  # fmt: skip
+        for j in range(n):
+            c[j] = sigmoid(z[n + j]) * c[j] + sigmoid(z[j]) * math.tanh(z[2 * n + j])
+        h = [sigmoid(z[3 * n + j]) * math.tanh(c[j]) for j in range(n)]
+        out.append(h)
+    return np.array(out).reshape(-1, n)
+
+
+def bi_lstm(sequence, mask, forward, backward):
+    """Both directions over the real steps alone, zeros elsewhere; (B, T, 2 n).
+
+    `forward` and `backward` are (kernel, recurrent kernel, bias).
+    """
+    n = forward[1].shape[0]
+    out = np.zeros((*sequence.shape[:2], 2 * n))
+    for b in range(len(sequence)):
+        real = [t for t in range(sequence.shape[1]) if mask[b, t]]
+        steps = sequence[b][real]
+        out[b, real, :n] = lstm(steps, *forward)
+        out[b, real, n:] = lstm(steps[::-1], *backward)[::-1]
+    return out
+
+
+def dsin(w, batch, *, heads):
+    """DSIN with the columns item_id, hist_item_id (sessions) and price, without projection."""
+    table = w["embedding_item_id/embeddings"]
+    target, sessions = table[batch["item_id"]], table[batch["hist_item_id"]]
+    items_mask = batch["hist_item_id"] != 0
+    mask = items_mask.any(axis=-1)
+    sessions = session_bias(
+        sessions, *(w[f"bias_encoding/{name}"] for name in ("session", "place", "unit"))
+    )
+    prefix = "session_interest/block/"
+    block = {k.removeprefix(prefix): v for k, v in w.items() if k.startswith(prefix)}
+    interests = session_interest(sessions, items_mask, block, heads)
+    states = bi_lstm(interests, mask, *(lstm_weights(w, d) for d in ("forward", "backward")))
+    activated = [
+        weighted_sum(bilinear_attention(target, x, mask, w[f"{label}_relevance/kernel"]), x)
+        for label, x in (("interest", interests), ("interplay", states))
+    ]
+    x = np.concatenate([batch["price"], target, *activated], axis=1)
+    x = dense(x, w["tower/dense_0/kernel"], w["tower/dense_0/bias"])
+    x = np.maximum(x, 0)
+    return predict(x @ w["logit/kernel"], w["probability/bias"], "binary")
+
+
+def lstm_weights(w, direction):
+    """(kernel, recurrent kernel, bias) of one direction, by their paths' ends."""
+    return tuple(
+        next(v for k, v in w.items() if f"{direction}/" in k and k.split("/")[-1] == kind)
+        for kind in ("kernel", "recurrent_kernel", "bias")
+    )

@@ -10,6 +10,7 @@ from deeprec_tf.models.ranking.dien import DIEN
 from deeprec_tf.models.ranking.din import DIN
 from deeprec_tf.models.ranking.dlrm import DLRM
 from deeprec_tf.models.ranking.dnn import DNN
+from deeprec_tf.models.ranking.dsin import DSIN
 from deeprec_tf.models.ranking.edcn import EDCN
 from deeprec_tf.models.ranking.finalmlp import FinalMLP
 from deeprec_tf.models.ranking.fm import FM
@@ -29,6 +30,7 @@ __all__ = [
     "DIN",
     "DLRM",
     "DNN",
+    "DSIN",
     "EDCN",
     "FM",
     "GDCN",
