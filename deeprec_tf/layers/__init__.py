@@ -19,6 +19,7 @@ from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.interaction.bi_interaction import BiInteraction
 from deeprec_tf.layers.interaction.bilinear_fusion import BilinearFusion
+from deeprec_tf.layers.interaction.bilinear_pairs import BilinearPairs
 from deeprec_tf.layers.interaction.bridge import Bridge
 from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.layers.interaction.feature_gate import FeatureGate
@@ -28,6 +29,7 @@ from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.layers.interaction.gated_cross import GatedCross
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
 from deeprec_tf.layers.interaction.interacting import InteractingLayer
+from deeprec_tf.layers.interaction.kernel_products import KernelProducts
 from deeprec_tf.layers.interaction.mask_block import MaskBlock
 from deeprec_tf.layers.interaction.matrix_cross import MatrixCross
 from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
@@ -53,6 +55,7 @@ __all__ = [
     "BiLSTM",
     "BilinearAttention",
     "BilinearFusion",
+    "BilinearPairs",
     "Bridge",
     "DenseFields",
     "Dice",
@@ -66,6 +69,7 @@ __all__ = [
     "HashIds",
     "InnerProducts",
     "InteractingLayer",
+    "KernelProducts",
     "LocalActivationUnit",
     "MaskBlock",
     "MatrixCross",

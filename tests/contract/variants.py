@@ -81,6 +81,10 @@ VARIANTS = {
         ),
         "no_gates": ({"gate_hidden_units": None, "num_heads": 4}, (), None),
     },
+    "FiBiNET": {
+        "all": ({"bilinear_type": "all", "hidden_units": ()}, (), None),
+        "each": ({"bilinear_type": "each", "batch_norm": True}, (), None),
+    },
     "MaskNet": {
         "serial": ({"structure": "serial", "hidden_units": ()}, (), None),
         "batch_norm": ({"batch_norm": True, "reduction_ratio": 0.5}, (), None),
@@ -88,6 +92,10 @@ VARIANTS = {
     "NFM": {
         "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),
         "fm": ({"hidden_units": ()}, (), None),
+    },
+    "PNN": {
+        "outer": ({"product_type": "outer", "batch_norm": True}, (), None),
+        "kernel": ({"product_type": "kernel", "hidden_units": ()}, (), None),
     },
     "WideDeep": {
         "dice": ({"activation": "dice"}, (), None),

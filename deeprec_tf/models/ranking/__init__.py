@@ -12,6 +12,7 @@ from deeprec_tf.models.ranking.dlrm import DLRM
 from deeprec_tf.models.ranking.dnn import DNN
 from deeprec_tf.models.ranking.dsin import DSIN
 from deeprec_tf.models.ranking.edcn import EDCN
+from deeprec_tf.models.ranking.fibinet import FiBiNET
 from deeprec_tf.models.ranking.finalmlp import FinalMLP
 from deeprec_tf.models.ranking.fm import FM
 from deeprec_tf.models.ranking.fwfm import FwFM
@@ -19,6 +20,7 @@ from deeprec_tf.models.ranking.gdcn import GDCN
 from deeprec_tf.models.ranking.lr import LR
 from deeprec_tf.models.ranking.masknet import MaskNet
 from deeprec_tf.models.ranking.nfm import NFM
+from deeprec_tf.models.ranking.pnn import PNN
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
@@ -36,9 +38,11 @@ __all__ = [
     "GDCN",
     "LR",
     "NFM",
+    "PNN",
     "AutoInt",
     "DCNv2",
     "DeepFM",
+    "FiBiNET",
     "FinalMLP",
     "FwFM",
     "MaskNet",
