@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
 from deeprec_tf.export.cuts import inference_model
+from deeprec_tf.export.onnx_loops import fix_loop_constants
 from deeprec_tf.export.signatures import id_specs, smoke_batch
 
 OPSET = 18
@@ -89,6 +90,7 @@ def export_onnx(
         converted, _ = tf2onnx.convert.from_function(
             answer, input_signature=list(specs.values()), opset=OPSET
         )
+    fix_loop_constants(converted)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
         partial = Path(folder) / path.name
