@@ -121,6 +121,26 @@ class MaskedOutput(_Kept):
         return inputs
 
 
+class WeightsOfTheBatch(keras.layers.Layer):
+    """Says of a row what depends on the other rows."""
+
+    def __init__(self):
+        super().__init__(name="twist")
+
+    def call(self, x):
+        return ops.tanh(x)
+
+    def explain(self, x):
+        return {"weights": x - ops.mean(x, axis=0)}
+
+
+class NoWeights(WeightsOfTheBatch):
+    """Divides by nothing."""
+
+    def explain(self, x):
+        return {"weights": x / 0.0}
+
+
 class BatchMean(_Kept):
     """A row's answer depends on the rows beside it."""
 

@@ -14,7 +14,9 @@ import tensorflow as tf
 
 import deeprec_tf
 from deeprec_tf.engine import RecModel
+from deeprec_tf.evaluation import look_inside
 from deeprec_tf.features import VarLenSparseFeat, input_specs
+from deeprec_tf.graph import explainable_calls
 from deeprec_tf.layers import PredictionLayer
 from deeprec_tf.tables import set_table_values, table_values
 from tests.contract.data import MAXLEN, ROWS, STEPS, lengthened, train
@@ -247,6 +249,22 @@ def check_batch_order(subject):
         assert_close(alone, single, 2e-6, f"row {row} alone")
 
 
+def check_inside(subject):
+    """One call gives finite weights, of a row alone as in the batch, and every column's part."""
+    model, x = subject.lively, subject.batch()
+    whole = look_inside(model, x, subject.labels(), repeats=1)
+    alone = look_inside(model, x, subject.labels(), repeats=1, batch_size=1)
+    assert set(whole.layers) == {call.name for call in explainable_calls(model)}
+    for name, arrays in whole.layers.items():
+        for word, array in arrays.items():
+            what = f"{name}: {word}"
+            assert np.isfinite(array).all(), f"{what} is not finite"
+            assert (name, word) not in whole.per_row or len(array) == ROWS, f"{what}: rows"
+            assert_close({what: alone.layers[name][word]}, {what: array}, 1e-5, "alone")
+    losses = whole.importance[["auc_drop", "log_loss_rise"]]
+    assert np.isfinite(losses.to_numpy()).all() and losses.any(axis=None), "no column counts"
+
+
 def check_seed(subject):
     """One seed twice gives equal weights and losses; another seed gives other weights."""
     runs = []
@@ -321,6 +339,7 @@ CHECKS = {
     "gradient": check_gradient,
     "padding": check_padding,
     "batch_order": check_batch_order,
+    "inside": check_inside,
     "seed": check_seed,
     "mixed_precision": check_mixed_precision,
     "fit": check_fit,

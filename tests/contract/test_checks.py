@@ -52,6 +52,8 @@ BROKEN = [
     ("padding", {"mask": False}, "noise in row 0|longer padding"),
     ("padding", {"last": broken.LossOverPadding}, "loss differs"),
     ("batch_order", {"twist": broken.BatchMean}, "alone: output differs"),
+    ("inside", {"twist": broken.WeightsOfTheBatch}, "alone: twist: weights differs"),
+    ("inside", {"twist": broken.NoWeights}, "weights is not finite"),
     ("seed", {"twist": broken.EntropyStart}, "start from different weights"),
     ("mixed_precision", {"head": Bfloat16Head}, "not float32"),
     ("mixed_precision", {"twist": broken.HalfPrecisionOverflow}, "losses are"),
