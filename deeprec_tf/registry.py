@@ -15,6 +15,7 @@ ROLES = (
     "behaviors",  # what the user did, oldest first
     "sessions",  # the same, as sessions of several items
     "negative_behaviors",  # sampled items beside the behaviors, for training
+    "text",  # user and item as texts, in token ids
 )
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])

@@ -12,6 +12,7 @@ from deeprec_tf.features import FeatureColumn, SparseFeat, VarLenSparseFeat
 from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.text.text_encoder import TextEncoder
 
 
 class TableView:
@@ -193,7 +194,7 @@ def set_table_values(model: keras.Model, name: str, values: Any, *, linear: bool
     layer.embeddings.assign(everything)
 
 
-def _place(model: keras.Model, name: str, linear: bool) -> tuple[TableEmbedding, slice, slice]:
+def _place(model: keras.Model, name: str, linear: bool) -> tuple[Any, slice, slice]:
     """The layer that holds a table, and which of its rows and columns."""
     prefix = "linear_" if linear else "embedding_"
     known = []
@@ -210,4 +211,8 @@ def _place(model: keras.Model, name: str, linear: bool) -> tuple[TableEmbedding,
             known.append(layer.name.removeprefix(prefix))
             if name == known[-1]:
                 return layer, slice(None), slice(None)
+        elif isinstance(layer, TextEncoder) and not linear:
+            known += layer.embedding_layers
+            if name in layer.embedding_layers:
+                return layer.embedding_layers[name], slice(None), slice(None)
     raise KeyError(f"{model.name}: there is no {prefix}table {name!r}, only {known}.")

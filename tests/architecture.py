@@ -13,7 +13,7 @@ PACKAGE = "deeprec_tf"
 NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
-        "dense_part", "input_path", "interactions"}  # fmt: skip
+        "dense_part", "input_path", "interactions", "text"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -49,9 +49,10 @@ RULES = {
     ),
     "roles": ({"features"}, set(), set()),
     "labels": (set(), {"numpy"}, set()),
+    "text": ({"features", "layers.text"}, {"keras"}, {"keras_hub"}),
     "models": (CORE | {"models"}, NUMERIC, set()),
     "data": (
-        {"features", "data", "string_keys"}, NUMERIC | {"pandas"}, {"tensorflow", "pyarrow"},
+        {"features", "data", "string_keys", "text"}, NUMERIC | {"pandas"}, {"tensorflow", "pyarrow"},
     ),
     "training": (ABOVE_MODELS, NUMERIC | {"tensorflow", "pandas"}, set()),
     "evaluation": (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deeprec_tf.data.splits import temporal_split as temporal_split
     from deeprec_tf.data.tables import item_table as item_table
     from deeprec_tf.data.tables import take as take
+    from deeprec_tf.data.text import TextPairs as TextPairs
     from deeprec_tf.data.vocabulary import Vocabulary as Vocabulary
 
 _MODULE_OF = {
@@ -47,6 +48,7 @@ _MODULE_OF = {
     "temporal_split": "splits",
     "item_table": "tables",
     "take": "tables",
+    "TextPairs": "text",
     "Vocabulary": "vocabulary",
 }
 

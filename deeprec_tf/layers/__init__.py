@@ -44,6 +44,10 @@ from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
+from deeprec_tf.layers.text.cosine_logit import CosineLogit
+from deeprec_tf.layers.text.gelu import exact_gelu
+from deeprec_tf.layers.text.text_encoder import TextEncoder
+from deeprec_tf.layers.text.unit_length import UnitLength
 
 __all__ = [
     "CIN",
@@ -57,6 +61,7 @@ __all__ = [
     "BilinearFusion",
     "BilinearPairs",
     "Bridge",
+    "CosineLogit",
     "DenseFields",
     "Dice",
     "DynamicGRU",
@@ -91,6 +96,9 @@ __all__ = [
     "TargetDistance",
     "TransformerBlock",
     "VectorCross",
+    "TextEncoder",
+    "UnitLength",
     "activation_layer",
+    "exact_gelu",
     "masked_softmax",
 ]

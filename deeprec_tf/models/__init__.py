@@ -22,6 +22,7 @@ from deeprec_tf.models.ranking import (
     FinalMLP,
     FwFM,
     MaskNet,
+    TextRanker,
     WideDeep,
     xDeepFM,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "FinalMLP",
     "FwFM",
     "MaskNet",
+    "TextRanker",
     "WideDeep",
     "xDeepFM",
 ]

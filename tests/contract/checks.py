@@ -216,7 +216,7 @@ def check_padding(subject):
 def _padded_tables(subject):
     """Tables of sequences, and linear weights, by name and whether they are linear weights."""
     tables = {}
-    names = {c.embedding_name for c in subject.columns if isinstance(c, VarLenSparseFeat)}
+    names = {c.embedding_name for c in subject.used_columns if isinstance(c, VarLenSparseFeat)}
     for key in itertools.product(sorted(names), (False, True)):
         with contextlib.suppress(KeyError):  # the model has no table of this kind
             tables[key] = table_values(subject.model, key[0], linear=key[1])

@@ -64,6 +64,24 @@ def _histories(prefix, length_name, group=1):
     ]
 
 
+def _texts(length_name):
+    """Token ids of both forms of a text model; segment ids are 1 throughout."""
+    sizes = {"token_ids": 19, "segment_ids": 2, "user_token_ids": 19, "item_token_ids": 19}
+    return [
+        _sequence(name, size, 8, "segment_ids" if size == 2 else "token_ids", length_name)
+        for name, size in sizes.items()
+    ]
+
+
+def _language_model(columns):
+    import keras_hub
+
+    return keras_hub.models.BertBackbone(
+        vocabulary_size=19, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=12,
+        dropout=0.0, max_sequence_length=MAXLEN,
+    )
+
+
 _COLUMNS_OF_ROLE = {
     "fields": _fields,
     "context": _context,
@@ -71,6 +89,7 @@ _COLUMNS_OF_ROLE = {
     "behaviors": lambda length_name: _histories("hist_", length_name),
     "sessions": lambda length_name: _histories("hist_", length_name, SESSION),
     "negative_behaviors": lambda length_name: _histories("neg_hist_", length_name),
+    "text": _texts,
 }
 
 # The data arguments that builders take by position, from the columns of the model.
@@ -78,6 +97,7 @@ _ARGUMENTS = {
     "feature_columns": list,
     "linear_feature_columns": list,
     "behavior_list": lambda columns: ["item_id", "cate_id"],
+    "backbone": _language_model,
 }
 
 # Hyperparameters that only set sizes, small.

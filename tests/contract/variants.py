@@ -97,6 +97,11 @@ VARIANTS = {
         "outer": ({"product_type": "outer", "batch_norm": True}, (), None),
         "kernel": ({"product_type": "kernel", "hidden_units": ()}, (), None),
     },
+    "TextRanker": {
+        "bi_encoder": ({"form": "bi_encoder"}, (), None),
+        "top": ({"trainable_layers": 1, "pooling": "mean"}, (), None),
+        "last": ({"trainable_layers": 0, "pooling": "last", "task": "regression"}, (), None),
+    },
     "WideDeep": {
         "dice": ({"activation": "dice"}, (), None),
         "regression": ({"task": "regression"}, (), None),
@@ -111,4 +116,5 @@ VARIANTS = {
 # Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
 EXPORTED = (("BST", "flatten"), ("BST", "mean"), ("DIEN", "agru"), ("DIEN", "gru"),
             ("DIEN", "mlp"), ("DIN", "softmax"),
-            ("DCNv2", "mix"), ("EDCN", "attention"))
+            ("DCNv2", "mix"), ("EDCN", "attention"),
+            ("TextRanker", "bi_encoder"), ("TextRanker", "last"))

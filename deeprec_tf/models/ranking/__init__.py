@@ -21,6 +21,7 @@ from deeprec_tf.models.ranking.lr import LR
 from deeprec_tf.models.ranking.masknet import MaskNet
 from deeprec_tf.models.ranking.nfm import NFM
 from deeprec_tf.models.ranking.pnn import PNN
+from deeprec_tf.models.ranking.text_ranker import TextRanker
 from deeprec_tf.models.ranking.wide_deep import WideDeep
 from deeprec_tf.models.ranking.xdeepfm import xDeepFM
 
@@ -46,6 +47,7 @@ __all__ = [
     "FinalMLP",
     "FwFM",
     "MaskNet",
+    "TextRanker",
     "WideDeep",
     "xDeepFM",
 ]

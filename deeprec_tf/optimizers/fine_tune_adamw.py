@@ -1,0 +1,28 @@
+"""AdamW as pre-trained encoders are fine-tuned."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class FineTuneAdamW(keras.optimizers.AdamW):
+    """AdamW that lets norms and biases be: weight decay acts on matrices alone.
+
+    Keras's `exclude_from_weight_decay` does the same, but is forgotten when a model is saved.
+
+    Args:
+        learning_rate: number or Keras schedule; 2e-5 to 5e-5 for a whole encoder, 1e-4 to 1e-3
+            for adapters. A warm-up is a schedule (`keras.optimizers.schedules`).
+        weight_decay: share of a matrix that a step of learning rate 1 would take.
+        **kwargs: whatever else `keras.optimizers.AdamW` takes.
+
+    Example:
+        >>> from deeprec_tf.optimizers import FineTuneAdamW
+        >>> FineTuneAdamW().get_config()["weight_decay"]
+        0.01
+    """
+
+    def __init__(self, learning_rate=3e-5, weight_decay=0.01, **kwargs):
+        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **kwargs)
+
+    def _use_weight_decay(self, variable):
+        return len(variable.shape) > 1 and super()._use_weight_decay(variable)
