@@ -21,6 +21,7 @@ TOKENS, SEGMENTS = "token_ids", "segment_ids"
 _PADDED_WITH_ZERO = (
     "AlbertBackbone", "BertBackbone", "DebertaV3Backbone", "DistilBertBackbone", "ElectraBackbone",
 )  # fmt: skip
+_WITH_SEGMENTS = ("AlbertBackbone", "BertBackbone", "ElectraBackbone", "RoformerV2Backbone")
 
 
 def keras_hub() -> Any:
@@ -127,9 +128,7 @@ def token_offset(backbone_class: type) -> int:
 
 def has_segments(backbone_class: type) -> bool:
     """Whether the backbone tells the first text from the second by segment ids."""
-    return backbone_class.__name__ in (
-        "AlbertBackbone", "BertBackbone", "ElectraBackbone", "RoformerV2Backbone",
-    )  # fmt: skip
+    return backbone_class.__name__ in _WITH_SEGMENTS
 
 
 def is_decoder(backbone: Any) -> bool:

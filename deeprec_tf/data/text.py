@@ -73,6 +73,8 @@ class TextPairs:
         item: str = "item_text",
         separator: str = "\n",
     ) -> None:
+        import tensorflow as tf  # Keras has no operations on strings
+
         if isinstance(tokenizer, str | Path):
             tokenizer = load_tokenizer(tokenizer)
         if not hasattr(tokenizer, "vocabulary_size") or not hasattr(tokenizer, "backbone_cls"):
@@ -97,6 +99,8 @@ class TextPairs:
                 f"TextPairs: maxlen={maxlen} leaves no room for text between the special tokens. "
                 f"Give at least {needed}."
             )
+        strings = tf.TensorSpec((None,), tf.string)
+        self._traced = tf.function(self._tokenized, input_signature=[strings, strings])
 
     # ---- strings to ids -----------------------------------------------------------------
 
@@ -110,7 +114,7 @@ class TextPairs:
         Returns:
             int32 tensors (B, T) by input name, padded to the longest row; with labels, a tuple.
         """
-        batch = self._tokenized(texts[self.user], texts[self.item])
+        batch = self._traced(texts[self.user], texts[self.item])
         return (batch, *rest) if rest else batch
 
     def transform(self, texts: pd.DataFrame | Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
@@ -172,19 +176,9 @@ class TextPairs:
 
     def _ids(self, texts: Any) -> Any:
         """Ragged int32 ids above the offset."""
-        import tensorflow as tf  # Keras has no operations on strings
+        import tensorflow as tf
 
-        texts = tf.convert_to_tensor(texts, tf.string)
-        ids = _tokenize(self.tokenizer, texts)
-        return tf.cast(ids, tf.int32) + self.token_offset
-
-
-def _tokenize(tokenizer: Any, texts: Any) -> Any:
-    """Ragged ids of a batch of texts, by TensorFlow's operations also outside of a graph."""
-    import tensorflow as tf
-
-    traced = tf.function(tokenizer.tokenize) if tf.executing_eagerly() else tokenizer.tokenize
-    return traced(texts)
+        return tf.cast(self.tokenizer.tokenize(texts), tf.int32) + self.token_offset
 
 
 def _specials(tokenizer: Any, separator: str) -> tuple[list[int], list[int], list[int]]:
@@ -200,8 +194,8 @@ def _specials(tokenizer: Any, separator: str) -> tuple[list[int], list[int], lis
     if ids("mask"):  # RoBERTa: two ends stand between two texts
         return ids("start"), ids("end", "end"), ids("end")
     offset = token_offset(tokenizer.backbone_cls)
-    between = _tokenize(tokenizer, [separator]).flat_values.numpy()
-    return ids("start"), [int(number) + offset for number in between], ids("end")
+    between = [int(number) + offset for number in np.ravel(tokenizer.tokenize(separator))]
+    return ids("start"), between, ids("end")
 
 
 def _cut(ids: Any, most: Any) -> Any:
@@ -252,15 +246,21 @@ class _Tokens(keras.layers.Layer):
     def __init__(self, pairs: TextPairs, **kwargs: Any):
         super().__init__(**{"dtype": "string", **kwargs})
         self.tokenizer = pairs.tokenizer
-        self._pairs = (pairs._tokenized, [c.name for c in pairs.feature_columns()])
+        self._pairs = pairs
+
+    def build(self, user_shape: Any, item_shape: Any) -> None:
+        """Nothing to make: the tokenizer has its vocabulary."""
 
     def call(self, user: Any, item: Any) -> dict[str, Any]:
         """Applies the layer."""
-        tokenized, _ = self._pairs
-        return tokenized(user, item)
+        import tensorflow as tf
+
+        pairs = self._pairs
+        return (pairs._traced if tf.executing_eagerly() else pairs._tokenized)(user, item)
 
     def compute_output_spec(self, user: Any, item: Any) -> dict[str, keras.KerasTensor]:
         """Shapes and dtypes of the result; strings can't be traced."""
         return {
-            name: keras.KerasTensor((user.shape[0], None), dtype="int32") for name in self._pairs[1]
+            column.name: keras.KerasTensor((user.shape[0], None), dtype="int32")
+            for column in self._pairs.feature_columns()
         }

@@ -5,6 +5,7 @@ from deeprec_tf.evaluation.ctr_callback import CTREvaluation
 from deeprec_tf.evaluation.ctr_metrics import GroupAUC, exact_auc, gauc, log_loss
 from deeprec_tf.evaluation.field_importance import field_importance, plot_importance
 from deeprec_tf.evaluation.look_inside import Inside, look_inside
+from deeprec_tf.evaluation.zero_shot import zero_shot_cosine
 
 __all__ = [
     "CTREvaluation",
@@ -17,4 +18,9 @@ __all__ = [
     "log_loss",
     "look_inside",
     "plot_importance",
+    "evaluate_ctr",
+    "exact_auc",
+    "gauc",
+    "log_loss",
+    "zero_shot_cosine",
 ]
