@@ -52,7 +52,8 @@ RULES = {
     "text": ({"features", "layers.text"}, {"keras"}, {"keras_hub"}),
     "models": (CORE | {"models"}, NUMERIC, set()),
     "data": (
-        {"features", "data", "string_keys", "text"}, NUMERIC | {"pandas"}, {"tensorflow", "pyarrow"},
+        {"features", "data", "string_keys", "text"}, NUMERIC | {"pandas"},
+        {"tensorflow", "pyarrow"},
     ),
     "training": (ABOVE_MODELS, NUMERIC | {"tensorflow", "pandas"}, set()),
     "evaluation": (

@@ -19,7 +19,8 @@ from tests.language_models import minilm, tiny_bert, tiny_gpt2, tiny_llama
 
 
 @pytest.mark.parametrize(
-    ("make", "decoder", "offset"), [(tiny_bert, False, 0), (tiny_gpt2, True, 1), (tiny_llama, True, 1)]
+    ("make", "decoder", "offset"),
+    [(tiny_bert, False, 0), (tiny_gpt2, True, 1), (tiny_llama, True, 1)],
 )
 def test_what_is_known_of_a_backbone(make, decoder, offset):
     backbone = make()

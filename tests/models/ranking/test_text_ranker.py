@@ -250,8 +250,8 @@ def test_a_backbone_with_adapters_of_its_own_is_refused():
 def test_minilm_read_from_its_folder_follows_berts_equations():
     folder = minilm()
     weights = read_safetensors(folder / "model.safetensors")
-    ids = [int(n) for n in np.asarray(load_tokenizer(folder).tokenize("Heat, an unbelievable film"))]
-    ids = [101, *ids, 102]
+    words = load_tokenizer(folder).tokenize("Heat, an unbelievable film")
+    ids = [101, *map(int, np.asarray(words)), 102]
     wanted = bert(weights, ids, [0] * len(ids), heads=12)
     got = hidden_states(load_backbone(folder), [ids])[0]
     np.testing.assert_allclose(got, wanted, atol=1e-4)
