@@ -44,7 +44,8 @@ def lively(backbone, seed=0, scale=0.5):
     """Noise in all weights: as they start, they are too small for differences to show."""
     generator = np.random.default_rng(seed)
     for weight in backbone.weights:
-        weight.assign(generator.normal(scale=scale, size=weight.shape))
+        noise = generator.normal(scale=scale, size=weight.shape)
+        weight.assign(1 + noise if weight.name == "gamma" else noise)
     return backbone
 
 

@@ -199,6 +199,7 @@ def metrics(test: pd.DataFrame, scores: np.ndarray, seed: int) -> dict[str, Any]
 
 
 def main() -> None:
+    """Runs what is not in the results yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", help="folder of MiniLM in Hugging Face form")
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
