@@ -76,6 +76,27 @@ CASES: dict[str, Case] = {
             *RECHUB,
         ),
     ),
+    "DCNv2": Case(
+        "DCNv2", "tabular", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf"),
+            Entry("Keras", "keras", "one Embedding a field"),
+            Entry("DeepCTR", "deepctr"),
+            *RECHUB,
+        ),
+    ),
+    "AutoInt": Case(
+        "AutoInt", "tabular", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf", "39 fields"),
+            Entry("Keras", "keras", "39 fields"),
+            Entry("DeepCTR", "deepctr", "the 26 categorical fields attend: less work"),
+            *(
+                Entry(one.label, one.subject, f"39 fields; {one.remark}", one.options)
+                for one in RECHUB
+            ),
+        ),
+    ),
     "DIN": Case(
         "DIN", "behavior", "Keras",
         (

@@ -10,8 +10,29 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from subject import HIDDEN_UNITS, FitSubject, serve
+from subject import (
+    ATTENTION_LAYERS,
+    CROSS_LAYERS,
+    HEAD_SIZE,
+    HEADS,
+    HIDDEN_UNITS,
+    FitSubject,
+    serve,
+)
 from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+
+# Builder and options of the models over tabular data.
+TABULAR: dict[str, tuple[str, dict[str, Any]]] = {
+    "DeepFM": ("DeepFM", {}),
+    "DCNv2": ("DCN", {"cross_num": CROSS_LAYERS, "cross_parameterization": "matrix"}),
+    "AutoInt": (
+        "AutoInt",
+        {
+            "att_layer_num": ATTENTION_LAYERS, "att_head_num": HEADS,
+            "att_embedding_size": HEAD_SIZE,
+        },
+    ),
+}  # fmt: skip
 
 
 class DeepCTRSubject(FitSubject):
@@ -33,15 +54,15 @@ class DeepCTRSubject(FitSubject):
             self.tf.compat.v1.disable_eager_execution()
             self._restore_removed_names()
         self.tf.random.set_seed(0)
-        builder = getattr(self.models, model)
-        if model == "DeepFM":
-            columns = self._tabular_columns(data)
-            self.model = builder(columns, columns, dnn_hidden_units=HIDDEN_UNITS)
+        if model in TABULAR:
+            name, form = TABULAR[model]
+            builder, columns = getattr(self.models, name), self._tabular_columns(data)
+            self.model = builder(columns, columns, dnn_hidden_units=HIDDEN_UNITS, **form)
             names = [*CATEGORIES, "numbers"]
         else:
             prefixes = ("hist_", "neg_hist_") if model == "DIEN" else ("hist_",)
             form = {"gru_type": "AUGRU", "use_negsampling": True} if model == "DIEN" else {}
-            self.model = builder(
+            self.model = getattr(self.models, model)(
                 self._behavior_columns(data, prefixes), ["item", "cate"],
                 dnn_hidden_units=HIDDEN_UNITS, **form,
             )

@@ -1,5 +1,7 @@
 """deeprec_tf, as its documentation has it: a builder, `compile`, `fit` on a dict of arrays.
 
+Tabular models have a linear part, as the peers' have it: both lists of columns are given.
+
 DIEN has two forms: by default the builder's own (the paper's: inner products as auxiliary score,
 bilinear attention), and with `{"form": "released"}` the maths of the authors' code, which is
 DeepCTR's too (auxiliary network, attention by a network of 64 and 16 units).
@@ -9,9 +11,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from subject import HIDDEN_UNITS, FitSubject, serve
+from subject import (
+    ATTENTION_LAYERS,
+    CROSS_LAYERS,
+    HEAD_SIZE,
+    HEADS,
+    HIDDEN_UNITS,
+    FitSubject,
+    serve,
+)
 from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
 
+TABULAR: dict[str, dict[str, Any]] = {
+    "DeepFM": {},
+    "DCNv2": {"cross_num": CROSS_LAYERS},
+    "AutoInt": {"num_layers": ATTENTION_LAYERS, "num_heads": HEADS, "head_size": HEAD_SIZE},
+}
 FORMS: dict[str, dict[str, Any]] = {
     "own": {},
     "released": {"aux_type": "mlp", "attention": "mlp", "attention_units": (64, 16)},
@@ -39,9 +54,10 @@ class DeepRecSubject(FitSubject):
         """Builds and compiles."""
         self.keras.utils.set_random_seed(0)
         builder = getattr(self.library.models, model)
-        if model == "DeepFM":
+        if model in TABULAR:
             columns = self._tabular_columns(data)
-            self.model = builder(columns, hidden_units=HIDDEN_UNITS)
+            form = TABULAR[model]
+            self.model = builder(columns, columns, hidden_units=HIDDEN_UNITS, **form)
         else:
             columns = self._behavior_columns(data, with_negatives=model == "DIEN")
             form = FORMS[options.get("form", "own")]

@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from subject import HIDDEN_UNITS, FitSubject, serve
+from subject import (
+    ATTENTION_LAYERS,
+    CROSS_LAYERS,
+    HEAD_SIZE,
+    HEADS,
+    HIDDEN_UNITS,
+    FitSubject,
+    serve,
+)
 from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
 
 ATTENTION_UNITS = (80, 40)
@@ -30,7 +38,10 @@ class KerasSubject(FitSubject):
     def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
         """Builds and compiles."""
         self.keras.utils.set_random_seed(0)
-        writers = {"DeepFM": self._deepfm, "DIN": self._din, "DIEN": self._gru_attention}
+        writers = {
+            "DeepFM": self._deepfm, "DCNv2": self._dcnv2, "AutoInt": self._autoint,
+            "DIN": self._din, "DIEN": self._gru_attention,
+        }  # fmt: skip
         inputs, output = writers[model](data, options)
         self.model = self.keras.Model(inputs, output)
         self.model.compile("adam", "binary_crossentropy")
@@ -44,7 +55,8 @@ class KerasSubject(FitSubject):
             x = self.keras.layers.Dense(units, activation="relu")(x)
         return x
 
-    def _deepfm(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    def _fields(self, data: Workload) -> tuple[dict[str, Any], Any, Any, Any]:
+        """Inputs, field vectors (B, F, D), numbers (B, 13) and the linear part (B, 1)."""
         ops, layers = self.keras.ops, self.keras.layers
         ids = self._ids(*CATEGORIES)
         numbers = self.keras.Input((NUMBERS,), name="numbers")
@@ -55,12 +67,54 @@ class KerasSubject(FitSubject):
         field_vectors = ops.stack(factors, axis=1)  # (B, F, D)
         linear = ops.sum(ops.concatenate(weights, -1), -1, keepdims=True)  # (B, 1)
         linear = linear + layers.Dense(1)(numbers)
+        return {**ids, "numbers": numbers}, field_vectors, numbers, linear
+
+    def _deepfm(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        ops, layers = self.keras.ops, self.keras.layers
+        inputs, field_vectors, numbers, linear = self._fields(data)
         total = ops.sum(field_vectors, axis=1)
         pairs = ops.square(total) - ops.sum(ops.square(field_vectors), axis=1)
         interaction = 0.5 * ops.sum(pairs, -1, keepdims=True)  # (B, 1)
         flat = ops.concatenate([layers.Flatten()(field_vectors), numbers], -1)
         logit = linear + interaction + layers.Dense(1, use_bias=False)(self._tower(flat))
-        return {**ids, "numbers": numbers}, ops.sigmoid(logit)
+        return inputs, ops.sigmoid(logit)
+
+    def _dcnv2(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        ops, layers = self.keras.ops, self.keras.layers
+        inputs, field_vectors, numbers, linear = self._fields(data)
+        flat = ops.concatenate([layers.Flatten()(field_vectors), numbers], -1)
+        crossed = flat
+        for _ in range(CROSS_LAYERS):
+            crossed = flat * layers.Dense(flat.shape[-1])(crossed) + crossed
+        branches = ops.concatenate([crossed, self._tower(flat)], -1)
+        return inputs, ops.sigmoid(linear + layers.Dense(1, use_bias=False)(branches))
+
+    def _autoint(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        ops, layers = self.keras.ops, self.keras.layers
+        inputs, field_vectors, numbers, linear = self._fields(data)
+        # Every number times a vector of its own is a field.
+        embedded = layers.EinsumDense("bn,nd->bnd", (NUMBERS, EMBEDDING_DIM))(numbers)
+        field_vectors = ops.concatenate([field_vectors, embedded], 1)
+        attended = field_vectors
+        for _ in range(ATTENTION_LAYERS):
+            attended = self._interacting(attended)
+        logit = layers.Dense(1, use_bias=False)(layers.Flatten()(attended))
+        tower = self._tower(layers.Flatten()(field_vectors))
+        return inputs, ops.sigmoid(linear + logit + layers.Dense(1, use_bias=False)(tower))
+
+    def _interacting(self, fields: Any) -> Any:
+        """The paper's layer: no scale, no output projection, a projected residual."""
+        ops, layers = self.keras.ops, self.keras.layers
+        count, width = fields.shape[1], HEADS * HEAD_SIZE
+        queries, keys, values, residual = (
+            layers.Dense(width, use_bias=False)(fields) for _ in range(4)
+        )
+        heads = [
+            ops.reshape(x, (-1, count, HEADS, HEAD_SIZE)) for x in (queries, keys, values)
+        ]
+        weights = ops.softmax(ops.einsum("bqhd,bkhd->bhqk", *heads[:2]), axis=-1)
+        mixed = ops.einsum("bhqk,bkhd->bqhd", weights, heads[2])
+        return ops.relu(ops.reshape(mixed, (-1, count, width)) + residual)
 
     def _din(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         inputs, target, behaviors, mask, context = self._behavior_vectors(data)

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from subject import HIDDEN_UNITS, Span, Subject, serve
+from subject import ATTENTION_LAYERS, CROSS_LAYERS, HEADS, HIDDEN_UNITS, Span, Subject, serve
 from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, NUMBERS, Workload
 
 TOWER = {"dims": list(HIDDEN_UNITS)}
@@ -41,8 +41,8 @@ class TorchRecHubSubject(Subject):
         self.torch.manual_seed(0)
         self.batch, self.rows = batch, data.rows
         self.is_ready = options.get("ready", False)
-        build = {"DeepFM": self._deepfm, "DIN": self._din, "DIEN": self._dien}[model]
-        self.model, self.x = build(data)
+        build = {"DIN": self._din, "DIEN": self._dien}.get(model)
+        self.model, self.x = build(data) if build else self._tabular(model, data)
         self.y = data.arrays["label"]
         self.trainer = self.package.trainers.CTRTrainer(
             self.model, model_path=tempfile.gettempdir(), loss_mode=model != "DIEN"
@@ -53,17 +53,26 @@ class TorchRecHubSubject(Subject):
             name, vocab_size=rows, embed_dim=EMBEDDING_DIM, **options
         )
 
-    def _deepfm(self, data: Workload) -> tuple[Any, dict[str, np.ndarray]]:
+    def _tabular(self, model: str, data: Workload) -> tuple[Any, dict[str, np.ndarray]]:
         fields = [self._sparse(name, data.table_rows[name]) for name in CATEGORIES]
         numbers = [f"I{index}" for index in range(NUMBERS)]
         dense = [self.features.DenseFeature(name) for name in numbers]
         x = data.columns(*CATEGORIES)
         x |= dict(zip(numbers, data.arrays["numbers"].T, strict=True))
-        model = self.package.models.ranking.DeepFM(
-            deep_features=dense + fields, fm_features=fields,
-            mlp_params={**TOWER, "activation": "relu"},
-        )
-        return model, x
+        tower = {**TOWER, "activation": "relu"}
+        forms = {
+            "DeepFM": {"deep_features": dense + fields, "fm_features": fields},
+            "DCNv2": {
+                "features": dense + fields, "n_cross_layers": CROSS_LAYERS,
+                "use_low_rank_mixture": False,
+            },
+            "AutoInt": {
+                "dense_features": dense, "sparse_features": fields,
+                "num_layers": ATTENTION_LAYERS, "num_heads": HEADS,
+            },
+        }  # fmt: skip
+        builder = getattr(self.package.models.ranking, model)
+        return builder(**forms[model], mlp_params=tower), x
 
     def _behavior_features(self, data: Workload, *prefixes: str) -> tuple[dict[str, list], list]:
         context = ("user", *CONTEXT_ROWS)
