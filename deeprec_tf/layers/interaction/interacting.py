@@ -81,8 +81,12 @@ class InteractingLayer(keras.layers.Layer):
         return {"weights": self._weights(queries, keys)}
 
     def _projections(self, fields):
-        parts = 4 if self.residual else 3
-        return ops.split(ops.matmul(fields, self.kernel), parts, axis=-1)
+        # Apart: one product for all of them and its pieces cost more in passes than they save.
+        width = self.num_heads * self.head_size
+        return [
+            ops.matmul(fields, self.kernel[:, first : first + width])
+            for first in range(0, self.kernel.shape[-1], width)
+        ]
 
     def _heads(self, x):
         """(B, F, H·d') as (B, H, F, d')."""
