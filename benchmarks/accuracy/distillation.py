@@ -6,18 +6,20 @@ Data: the newest ratings of the bundled MovieLens as the demo prepares them (spl
 one sampled negative a positive, what was watched before as history). Validation AUC chooses the
 epoch. Each seed trains a teacher, a student alone, and the student on hints, without and with the
 teacher's tables to begin with. The models of the first seed are then written as ONNX, as they are
-and in three forms of int8. Times are CPU milliseconds of one thread, the median of many calls: CPU
+and in int8. Times are CPU milliseconds of one thread, the median of many calls: CPU
 time, for wall time measures whatever else the machine does. A finished run is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -27,7 +29,7 @@ from deeprec_tf.cli.demo_data import BEHAVIORS, DemoData, newest_ratings, prepar
 from deeprec_tf.cli.demo_settings import DemoSettings
 from deeprec_tf.data import load_movielens
 from deeprec_tf.evaluation import CTREvaluation, exact_auc, log_loss
-from deeprec_tf.export import export_onnx, serving_function
+from deeprec_tf.export import export_onnx, onnx_file, serving_function
 from deeprec_tf.models import DIEN, DCNv2, DeepFM
 from deeprec_tf.training import distill
 
@@ -39,13 +41,15 @@ HINTS = {
     f"{STUDENT}, distilled, tables copied": {"share_lower_layers": True},
 }
 TOWER = {"hidden_units": (200, 80)}
-# How onnxruntime's dynamic quantization is told; None is the file in float32.
-FORMS: dict[str, dict[str, Any] | None] = {
-    "float32": None,
-    "int8": {},
-    "int8, a scale a channel": {"per_channel": True},
-    "int8, products only": {"op_types_to_quantize": ["MatMul"]},
+# What `export_onnx` writes, and what onnxruntime's dynamic quantization makes of its float32 file.
+WRITTEN = {"float32": None, "int8": "dynamic"}
+QUANTIZED: dict[str, dict[str, Any]] = {
+    "int8, all products": {},
+    "int8, all products, a scale a channel": {"per_channel": True},
+    "int8, products but not tables": {"op_types_to_quantize": ["MatMul"]},
 }
+# The same of the graph as tf2onnx writes it, which hands a GRU's weights from step to step.
+CARRIED = ("float32, weights carried by loops", "int8, all products, weights carried by loops")
 
 
 def columns_of(data: DemoData, *, pooled: bool) -> list:
@@ -155,8 +159,6 @@ def onnx_session(path: Path) -> Callable[[dict], np.ndarray]:
 
 def quantization(data: DemoData, seed: int, epochs: int, out: Path) -> None:
     """ONNX in float32 and in int8: size, speed, and how far the answers move."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     table, test = Rows("quantization"), data.parts["test"]
     for model in (TEACHER, f"{STUDENT}, distilled", "DeepFM", "DCNv2"):
         path = out / f"{model} {seed}.keras"
@@ -165,24 +167,14 @@ def quantization(data: DemoData, seed: int, epochs: int, out: Path) -> None:
             train(built, data, epochs, None)
             built.save(path)
         built = keras.saving.load_model(path)
-        rows = rows_of(built, test)
-        exact = built.predict(rows, verbose=0)[:, 0]
-        plain = export_onnx(built, out / f"{model}.onnx")
-        for form, arguments in FORMS.items():
+        exact = built.predict(rows_of(built, test), verbose=0)[:, 0]
+        inputs = serving_function(built).inputs
+        batch = {name: np.asarray(test[name], info.dtype) for name, info in inputs.items()}
+        for form in (*WRITTEN, *QUANTIZED, *(CARRIED if model.startswith("DIEN") else ())):
             if table.done(model=model, form=form):
                 continue
-            file = plain
-            if form == "int8":
-                file = export_onnx(built, out / f"{model} int8.onnx", quantize="dynamic")
-            elif arguments is not None:
-                file = out / f"{model} {form}.onnx"
-                quantize_dynamic(
-                    plain, file, weight_type=QuantType.QInt8,
-                    extra_options={"EnableSubgraph": True}, **arguments,
-                )
+            file = onnx_of(built, form, out)
             answer = onnx_session(file)
-            names = serving_function(built).inputs
-            batch = {name: np.asarray(test[name], info.dtype) for name, info in names.items()}
             p = answer(batch)[:, 0]
             moved = np.abs(p.astype("float64") - exact)
             print(table.add(
@@ -191,6 +183,22 @@ def quantization(data: DemoData, seed: int, epochs: int, out: Path) -> None:
                 **speed(answer, batch), size_mb=file.stat().st_size / 1e6,
                 difference=moved.max(), mean_difference=moved.mean(),
             ), flush=True)  # fmt: skip
+
+
+def onnx_of(model: keras.Model, form: str, out: Path) -> Path:
+    """The file of a model in one of the forms."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    left_alone = mock.patch.object(onnx_file, "fix_loop_constants") if form in CARRIED else None
+    with left_alone or contextlib.nullcontext():
+        file = export_onnx(model, out / "model.onnx", quantize=WRITTEN.get(form))
+    if form in WRITTEN or form == CARRIED[0]:
+        return file
+    quantize_dynamic(
+        file, out / "int8.onnx", weight_type=QuantType.QInt8,
+        extra_options={"EnableSubgraph": True}, **QUANTIZED.get(form, {}),
+    )
+    return out / "int8.onnx"
 
 
 def main() -> None:

@@ -39,6 +39,19 @@ def test_products_inside_loops_become_int8(sample, tmp_path):
     assert check_export(model, path, batch(model, 4, 3)) < 0.05
 
 
+def test_the_product_of_features_side_by_side_stays_exact(sample, tmp_path):
+    """One scale for the sum of a history and the target beside it would drown the target."""
+    import onnx
+
+    model = sample("dien", "AUGRU")
+    graph = onnx.load(
+        export_onnx(model, tmp_path / "int8.onnx", quantize="dynamic")
+    ).graph
+    concatenated = {node.output[0] for node in graph.node if node.op_type == "Concat"}
+    reads = [node.op_type for node in graph.node if set(node.input) & concatenated]
+    assert "MatMul" in reads and "DynamicQuantizeLinear" not in reads
+
+
 def loop_model(read_afterwards):
     """x + 3 w by a loop that carries w along, and with `read_afterwards` w once more."""
     from onnx import TensorProto, helper, numpy_helper
