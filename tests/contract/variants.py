@@ -21,7 +21,7 @@ VARIANTS = {
     "DCNv2": {
         "mix": ({"cross_parameterization": "mix", "structure": "stacked"}, (), None),
         "one_expert": ({"cross_parameterization": "mix", "num_experts": 1}, (), None),
-        "sigmoid_gate": (
+        "free_gates": (
             {"cross_parameterization": "mix", "gate_activation": "sigmoid"}, (), None,
         ),
         "stacked": ({"structure": "stacked"}, (), None),
