@@ -3,6 +3,7 @@
 Usage: python tests/distributed_run.py <one|mirrored> <model,...> <activation> <file.npz>
 """
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def mirrored_batch(subject):
     return joined
 
 
+def options_of(card, activation):
+    """The activation, where the model has one, and no dropout: replicas draw masks of their own."""
+    parameters = inspect.signature(card.builder).parameters
+    options = {name: 0.0 for name in parameters if name.endswith("dropout")}
+    return {**options, "activation": activation} if "activation" in parameters else options
+
+
 def main(devices, models, activation, file):
     (cpu,) = tf.config.list_physical_devices("CPU")
     half = tf.config.LogicalDeviceConfiguration()
@@ -40,7 +48,8 @@ def main(devices, models, activation, file):
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     results = {}
     for model_name in models.split(","):
-        subject = subject_of(get_model(model_name), options={"activation": activation})
+        card = get_model(model_name)
+        subject = subject_of(card, options=options_of(card, activation))
         with strategy.scope():
             model = subject.build(optimizer=keras.optimizers.Adam(0.01), metrics=[])
         subject._cache["model"] = model

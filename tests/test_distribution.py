@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 # Models that take the statistics of a batch unless they are told otherwise.
 WITH_STATISTICS = [
     name for name in list_models()
-    if inspect.signature(get_model(name).builder).parameters["activation"].default == "dice"
+    if getattr(
+        inspect.signature(get_model(name).builder).parameters.get("activation"), "default", None
+    ) == "dice"
 ]
 
 
@@ -33,7 +35,7 @@ def run(tmp_path_factory):
             command = [sys.executable, str(script), devices, ",".join(names), activation]
             process = subprocess.run(
                 [*command, str(file)], cwd=ROOT, capture_output=True, text=True, check=False,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, timeout=600,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, timeout=1500,
             )
             assert process.returncode == 0, process.stderr[-3000:]
             with np.load(file) as stored:

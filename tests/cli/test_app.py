@@ -88,7 +88,7 @@ def test_list_in_a_process_is_quiet(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "Nothing"], "there is no such model. The demo can train: DIN, DIEN"),
+        (["--model", "Nothing"], "there is no such model. The demo can train: DIN, BST, DIEN"),
         (["--model", "DeepFM"], "it reads no behavior sequence"),
         (["--rows", "300"], "Give --rows 2000 or more."),
     ],
