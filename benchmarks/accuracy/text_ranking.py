@@ -24,8 +24,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
-from rows import Rows, cpu_seconds
+from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import SparseFeat, get_model
 from deeprec_tf.data import TextPairs
@@ -208,7 +207,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(os.environ["DEEPREC_TF_DATA"]) / "movielens-1m"
     backbone = arguments.backbone or packaged_backbone()
-    use_few_threads()
+    use_one_thread()
     rows = Rows("text_ranking")
     for seed in map(int, arguments.seeds.split(",")):
         parts = splits(folder, seed)
@@ -223,12 +222,6 @@ def main() -> None:
                 **metrics(parts["test"], scores, seed), pairs=len(parts["train"]),
                 test_pairs=len(parts["test"]), seconds=seconds(),
             )  # fmt: skip
-
-
-def use_few_threads() -> None:
-    """Two threads, not one: TensorFlow 2.21 waits for itself forever in MiniLM's first step."""
-    tf.config.threading.set_intra_op_parallelism_threads(2)
-    tf.config.threading.set_inter_op_parallelism_threads(2)
 
 
 def packaged_backbone() -> Path:
