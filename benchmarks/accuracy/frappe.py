@@ -45,7 +45,7 @@ SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
     ),
     "MaskNet": (
         "MaskNet", 0.1,
-        {**TOWER, "mode": "parallel", "block_units": (50, 50, 50), "reduction_ratio": 2.0,
+        {**TOWER, "structure": "parallel", "block_units": (50, 50, 50), "reduction_ratio": 2.0,
          "block_dropout": 0.1, "dropout": 0.1, "batch_norm": False}, "",
     ),
     "FinalMLP": (
