@@ -74,6 +74,20 @@ def all_fields(
     )
 
 
+def refuse_unread(
+    owner: str, linear: Sequence[FeatureColumn], numbers: Sequence[FeatureColumn]
+) -> None:
+    """Raises ValueError for a number that only a tower would read, where there is no tower."""
+    read = {column.name for column in linear}
+    unread = next((column.name for column in numbers if column.name not in read), None)
+    if unread is not None:
+        raise ValueError(
+            f"{owner}: {unread!r} is read by the tower alone, and hidden_units={()!r} leaves the "
+            f"tower out. Add {unread!r} to linear_feature_columns, or take it out of "
+            "dnn_feature_columns."
+        )
+
+
 def add_logits(logits: Sequence[Any]) -> Any:
     """The sum of a logit's parts (B, 1), in a layer named "logit", a joint."""
     if len(logits) == 1:

@@ -28,6 +28,7 @@ from deeprec_tf.models.ranking import (
 )
 
 WDL = WideDeep
+FiBiNet = FiBiNET
 
 __all__ = [
     "AFM",
@@ -49,6 +50,7 @@ __all__ = [
     "DCNv2",
     "DeepFM",
     "FiBiNET",
+    "FiBiNet",
     "FinalMLP",
     "FwFM",
     "MaskNet",

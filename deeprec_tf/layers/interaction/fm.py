@@ -3,10 +3,14 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.interaction.bi_interaction import BiInteraction
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class FM(keras.layers.Layer):
+class FM(BiInteraction):
     """Σ over field pairs i < j of <v_i, v_j>, as ½ Σ_d [(Σ_f v)² - Σ_f v²] (equation 5).
+
+    Bi-interaction pooling summed over its width.
 
     Call arguments:
         fields: float tensor (B, F, D).
@@ -20,9 +24,7 @@ class FM(keras.layers.Layer):
 
     def call(self, fields):
         """Applies the layer."""
-        square_of_sum = ops.square(ops.sum(fields, axis=1))  # (B, D)
-        sum_of_square = ops.sum(ops.square(fields), axis=1)  # (B, D)
-        return 0.5 * ops.sum(square_of_sum - sum_of_square, axis=-1, keepdims=True)
+        return ops.sum(super().call(fields), axis=-1, keepdims=True)
 
     def compute_output_shape(self, fields_shape):
         """One number a row."""

@@ -17,6 +17,7 @@ from deeprec_tf.inputs import (
     linear_logit,
     merge_columns,
 )
+from deeprec_tf.interactions import add_logits, interaction_columns, refuse_unread
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.interaction.fm import FM
 from deeprec_tf.registry import register_model
@@ -67,7 +68,8 @@ def DeepFM(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: no categorical column, or fields of different widths in one group.
+        ValueError: no categorical column, fields of different widths in one group, or a number
+            that only the tower would read where there is none.
 
     Example:
         >>> DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)]).output_shape
@@ -77,24 +79,25 @@ def DeepFM(
         Guo et al., DeepFM: A Factorization-Machine based Neural Network for CTR Prediction,
         IJCAI 2017.
     """
-    if dnn_feature_columns is None:
-        dnn_feature_columns = linear_feature_columns
-    feature_columns = merge_columns(linear_feature_columns, dnn_feature_columns)
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(
-        dnn_feature_columns, linear_feature_columns=linear_feature_columns
+    linear, columns = interaction_columns(
+        linear_feature_columns, dnn_feature_columns, has_linear=True
     )
-    groups, dense = field_groups(dnn_feature_columns, owner="DeepFM")
+    feature_columns = merge_columns(linear, columns)
+    inputs = build_input_layers(feature_columns)
+    tables = build_embedding_layers(columns, linear_feature_columns=linear)
+    groups, dense = field_groups(columns, owner="DeepFM")
+    if not hidden_units:
+        refuse_unread("DeepFM", linear, dense)
 
     # Second order by the factorization machine.
     logits, flat = [], []
-    for group, columns in groups.items():
-        fields = field_lookup(inputs, tables, columns)  # (B, F, D)
+    for group, members in groups.items():
+        fields = field_lookup(inputs, tables, members)  # (B, F, D)
         logits.append(FM(name=f"fm_{group}", dtype="float32")(fields))  # (B, 1)
         flat.append(keras.layers.Flatten(name=f"flat_{group}")(fields))  # (B, F·D)
 
     # First order.
-    logits.append(linear_logit(inputs, linear_feature_columns, tables))  # (B, 1)
+    logits.append(linear_logit(inputs, linear, tables))  # (B, 1)
 
     # Higher orders by the tower.
     if hidden_units:
@@ -107,7 +110,7 @@ def DeepFM(
         logits.append(
             keras.layers.Dense(1, use_bias=False, name="tower_logit", dtype="float32")(tower)
         )
-    logit = keras.layers.Add(name="logit", dtype="float32")(logits)  # (B, 1)
+    logit = add_logits(logits)  # (B, 1)
     model = RecModel(
         inputs, prediction(logit, task, is_logit=True), feature_columns=feature_columns, name=name
     )

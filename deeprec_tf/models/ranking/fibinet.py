@@ -35,6 +35,7 @@ from deeprec_tf.tasks import compiled, prediction
         "Rate Prediction"
     ),
     needs=("fields",),
+    aliases=("FiBiNet",),
 )
 def FiBiNET(
     linear_feature_columns,

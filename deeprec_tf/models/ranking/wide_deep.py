@@ -15,6 +15,7 @@ from deeprec_tf.inputs import (
     merge_columns,
     refuse_sequences,
 )
+from deeprec_tf.interactions import add_logits, interaction_columns
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.registry import register_model
 from deeprec_tf.tasks import compiled, prediction
@@ -73,17 +74,16 @@ def WideDeep(
     References:
         Cheng et al., Wide & Deep Learning for Recommender Systems, DLRS 2016.
     """
-    if dnn_feature_columns is None:
-        dnn_feature_columns = linear_feature_columns
-    feature_columns = merge_columns(linear_feature_columns, dnn_feature_columns)
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(
-        dnn_feature_columns, linear_feature_columns=linear_feature_columns
+    linear, columns = interaction_columns(
+        linear_feature_columns, dnn_feature_columns, has_linear=True
     )
+    feature_columns = merge_columns(linear, columns)
+    inputs = build_input_layers(feature_columns)
+    tables = build_embedding_layers(columns, linear_feature_columns=linear)
 
     # Deep: embeddings through the tower.
-    refuse_sequences("WideDeep", dnn_feature_columns)
-    flat = embedding_lookup(inputs, tables, dnn_feature_columns)  # (B, C)
+    refuse_sequences("WideDeep", columns)
+    flat = embedding_lookup(inputs, tables, columns)  # (B, C)
     tower = MLP(
         hidden_units, activation=activation, dropout=dropout, batch_norm=batch_norm, name="tower"
     )(flat)
@@ -92,9 +92,9 @@ def WideDeep(
     )  # (B, 1)
 
     # Wide: one weight an id.
-    wide = linear_logit(inputs, linear_feature_columns, tables)  # (B, 1)
+    wide = linear_logit(inputs, linear, tables)  # (B, 1)
 
-    logit = keras.layers.Add(name="logit", dtype="float32")([wide, deep])
+    logit = add_logits([wide, deep])
     model = RecModel(
         inputs, prediction(logit, task, is_logit=True), feature_columns=feature_columns, name=name
     )

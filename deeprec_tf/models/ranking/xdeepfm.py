@@ -18,7 +18,7 @@ from deeprec_tf.inputs import (
     merge_columns,
     refuse_sequences,
 )
-from deeprec_tf.interactions import add_logits, interaction_columns
+from deeprec_tf.interactions import add_logits, interaction_columns, refuse_unread
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.interaction.cin import CIN
 from deeprec_tf.registry import register_model
@@ -75,8 +75,8 @@ def xDeepFM(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: no categorical column, fields of different widths, or sizes that cannot be
-            split.
+        ValueError: no categorical column, fields of different widths, sizes that cannot be
+            split, or a number that only the tower would read where there is none.
 
     Example:
         >>> xDeepFM([SparseFeat("user", 10), SparseFeat("item", 20)], cin_sizes=(8, 8)).output_shape
@@ -94,6 +94,8 @@ def xDeepFM(
     tables = build_embedding_layers(columns, linear_feature_columns=linear)
     groups, dense = field_groups(columns, owner="xDeepFM")
     refuse_sequences("xDeepFM", dense)
+    if not hidden_units:
+        refuse_unread("xDeepFM", linear, dense)
     fields = field_lookup(inputs, tables, [c for group in groups.values() for c in group])
 
     # Explicit interactions of bounded order, vector by vector.

@@ -94,3 +94,9 @@ def test_multivalued_field_is_pooled():
 def test_errors(columns, message):
     with pytest.raises(ValueError, match=message):
         DeepFM(columns)
+
+
+def test_a_number_that_nothing_reads_is_refused():
+    with pytest.raises(ValueError, match="DeepFM: 'price' is read by the tower alone.*Add 'price'"):
+        DeepFM(FIELDS, [*FIELDS, PRICE], hidden_units=())
+    DeepFM([*FIELDS, PRICE], hidden_units=())  # the linear part reads it

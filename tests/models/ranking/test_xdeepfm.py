@@ -95,3 +95,9 @@ GENRES = VarLenSparseFeat(SparseFeat("genres", 6, embedding_dim=3), 3, combiner=
 def test_errors(columns, options, message):
     with pytest.raises(ValueError, match=message):
         xDeepFM(columns, **options)
+
+
+def test_a_number_that_nothing_reads_is_refused():
+    with pytest.raises(ValueError, match="xDeepFM: .price. is read by the tower .*Add .price."):
+        xDeepFM(FIELDS, [*FIELDS, PRICE], hidden_units=())
+    xDeepFM([*FIELDS, PRICE], hidden_units=())  # the linear part reads it
