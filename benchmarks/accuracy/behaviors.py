@@ -45,7 +45,7 @@ from deeprec_tf.layers import TableEmbedding
 MAXLEN, TARGETS, VALIDATION = 20, 2, 8_000
 WIDTH, BATCH, RATE, DROPOUT = 16, 512, 2e-3, 0.5
 PENALTY = 1e-3
-EPOCHS, PATIENCE = 8, 1
+EPOCHS, PATIENCE = 20, 2
 TOWER = {"hidden_units": (200, 80), "dropout": DROPOUT}
 RUNS = {
     "popularity": None,
