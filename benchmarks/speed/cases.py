@@ -97,6 +97,15 @@ CASES: dict[str, Case] = {
             ),
         ),
     ),
+    "FiBiNET": Case(
+        "FiBiNET", "tabular", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf"),
+            Entry("Keras", "keras", "one batched product for all pairs"),
+            Entry("DeepCTR", "deepctr", "a layer a pair"),
+            *RECHUB,
+        ),
+    ),
     "DIN": Case(
         "DIN", "behavior", "Keras",
         (

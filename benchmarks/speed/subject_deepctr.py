@@ -25,6 +25,7 @@ from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NU
 TABULAR: dict[str, tuple[str, dict[str, Any]]] = {
     "DeepFM": ("DeepFM", {}),
     "DCNv2": ("DCN", {"cross_num": CROSS_LAYERS, "cross_parameterization": "matrix"}),
+    "FiBiNET": ("FiBiNET", {"bilinear_type": "interaction", "reduction_ratio": 3}),
     "AutoInt": (
         "AutoInt",
         {

@@ -25,6 +25,7 @@ from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NU
 TABULAR: dict[str, dict[str, Any]] = {
     "DeepFM": {},
     "DCNv2": {"cross_num": CROSS_LAYERS},
+    "FiBiNET": {"bilinear_type": "interaction", "reduction_ratio": 3},
     "AutoInt": {"num_layers": ATTENTION_LAYERS, "num_heads": HEADS, "head_size": HEAD_SIZE},
 }
 FORMS: dict[str, dict[str, Any]] = {

@@ -8,6 +8,7 @@ which is less work (no second recurrence, no auxiliary loss).
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from subject import (
@@ -40,6 +41,7 @@ class KerasSubject(FitSubject):
         self.keras.utils.set_random_seed(0)
         writers = {
             "DeepFM": self._deepfm, "DCNv2": self._dcnv2, "AutoInt": self._autoint,
+            "FiBiNET": self._fibinet,
             "DIN": self._din, "DIEN": self._gru_attention,
         }  # fmt: skip
         inputs, output = writers[model](data, options)
@@ -88,6 +90,27 @@ class KerasSubject(FitSubject):
             crossed = flat * layers.Dense(flat.shape[-1])(crossed) + crossed
         branches = ops.concatenate([crossed, self._tower(flat)], -1)
         return inputs, ops.sigmoid(linear + layers.Dense(1, use_bias=False)(branches))
+
+    def _fibinet(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        ops, layers = self.keras.ops, self.keras.layers
+        inputs, field_vectors, numbers, linear = self._fields(data)
+        count = len(CATEGORIES)
+        hidden = layers.Dense(count // 3, activation="relu", use_bias=False)(
+            ops.mean(field_vectors, axis=-1)
+        )
+        importance = layers.Dense(count, activation="relu", use_bias=False)(hidden)
+        weighted = field_vectors * ops.expand_dims(importance, -1)
+        pairs = [layers.Flatten()(self._bilinear(x)) for x in (field_vectors, weighted)]
+        tower = self._tower(ops.concatenate([*pairs, numbers], -1))
+        return inputs, ops.sigmoid(linear + layers.Dense(1, use_bias=False)(tower))
+
+    def _bilinear(self, fields: Any) -> Any:
+        """A matrix for each of the 325 pairs, all in one product."""
+        left, right = zip(*itertools.combinations(range(fields.shape[1]), 2), strict=True)
+        moved = self.keras.layers.EinsumDense("bpd,pde->bpe", (len(left), EMBEDDING_DIM))(
+            self.keras.ops.take(fields, left, axis=1)
+        )
+        return moved * self.keras.ops.take(fields, right, axis=1)
 
     def _autoint(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         ops, layers = self.keras.ops, self.keras.layers

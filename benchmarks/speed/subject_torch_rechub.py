@@ -66,12 +66,17 @@ class TorchRecHubSubject(Subject):
                 "features": dense + fields, "n_cross_layers": CROSS_LAYERS,
                 "use_low_rank_mixture": False,
             },
+            "FiBiNET": {
+                "features": dense + fields, "reduction_ratio": 3,
+                "bilinear_type": "field_interaction",
+            },
             "AutoInt": {
                 "dense_features": dense, "sparse_features": fields,
                 "num_layers": ATTENTION_LAYERS, "num_heads": HEADS,
             },
         }  # fmt: skip
-        builder = getattr(self.package.models.ranking, model)
+        spelling = {"FiBiNET": "FiBiNet"}.get(model, model)
+        builder = getattr(self.package.models.ranking, spelling)
         return builder(**forms[model], mlp_params=tower), x
 
     def _behavior_features(self, data: Workload, *prefixes: str) -> tuple[dict[str, list], list]:

@@ -10,11 +10,18 @@ def pairs_of(count):
     return [(i, j) for i in range(count) for j in range(count) if i < j]
 
 
-def hadamard_pairs(fields):
+def pairs_by_halves(count):
+    """The same pairs, those of a field of the first half and one of the second before the rest."""
+    first = range(count // 2)
+    across = [(i, j) for i, j in pairs_of(count) if i in first and j not in first]
+    return across + [pair for pair in pairs_of(count) if pair not in across]
+
+
+def hadamard_pairs(fields, order=pairs_of):
     """v_i ∘ v_j of all pairs; (B, F, D) → (B, P, D)."""
     return np.array(
         [
-            [[a * b for a, b in zip(rows[i], rows[j], strict=True)] for i, j in pairs_of(len(rows))]
+            [[a * b for a, b in zip(rows[i], rows[j], strict=True)] for i, j in order(len(rows))]
             for rows in fields
         ]
     )
@@ -89,11 +96,11 @@ def senet(fields, squeeze, excite):
 
 
 def bilinear(fields, matrix_of):
-    """(v_i W) ∘ v_j of the pairs, W = matrix_of(i, j, number of the pair); (B, P, D)."""
+    """(v_i W) ∘ v_j of the pairs by halves, W = matrix_of(i, j, number of the pair); (B, P, D)."""
     out = []
     for rows in fields:
         products = []
-        for number, (i, j) in enumerate(pairs_of(len(rows))):
+        for number, (i, j) in enumerate(pairs_by_halves(len(rows))):
             matrix = matrix_of(i, j, number)
             moved = [
                 sum(rows[i][a] * matrix[a][b] for a in range(len(rows[i])))

@@ -10,14 +10,13 @@ from deeprec_tf.layers.interaction.bilinear_pairs import BilinearPairs
 class KernelProducts(keras.layers.Layer):
     """p_ij = v_iᵀ K_ij v_j of all field pairs i < j, K_ij a learned matrix (PNN's kernel form).
 
-    With K_ij of ones times a constant, the sums of both vectors multiplied; with identities, the
-    inner products.
+    With identities they are the inner products.
 
     Call arguments:
         fields: float tensor (B, F, D), F at least 2.
 
     Returns:
-        Float tensor (B, F(F-1)/2), pairs in the order (0, 1), (0, 2), …, (1, 2), ….
+        Float tensor (B, F(F-1)/2), pairs in the order of `BilinearPairs`.
 
     Raises:
         ValueError: there is one field only, and so no pair.

@@ -3,7 +3,7 @@ import pytest
 
 from deeprec_tf.layers import BilinearPairs
 from tests.layers.contract import check_half_precision, check_layer, randomize
-from tests.reference.pairs import bilinear, hadamard_pairs
+from tests.reference.pairs import bilinear, hadamard_pairs, pairs_by_halves
 
 FIELDS = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
 # Which of the stacked matrices a pair (i, j), the p-th, is given.
@@ -33,10 +33,22 @@ def test_numbers(bilinear_type):
 
 
 @pytest.mark.parametrize("bilinear_type", MATRIX)
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_few_fields(bilinear_type, count):
+    layer = BilinearPairs(bilinear_type)
+    layer.build((None, count, 3))
+    kernel, chosen = randomize(layer)["kernel"], MATRIX[bilinear_type]
+    wanted = bilinear(FIELDS[:, :count], lambda *pair: kernel[chosen(*pair)])
+    got = layer(FIELDS[:, :count])
+    assert got.shape == layer.compute_output_shape((4, count, 3))
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("bilinear_type", MATRIX)
 def test_identity_matrices_give_plain_hadamard_pairs(bilinear_type):
     layer, kernel = built(bilinear_type)
     layer.kernel.assign(np.broadcast_to(np.eye(3), kernel.shape))
-    wanted = hadamard_pairs(FIELDS.astype("float64"))
+    wanted = hadamard_pairs(FIELDS.astype("float64"), pairs_by_halves)
     np.testing.assert_allclose(layer(FIELDS), wanted, atol=1e-5)
 
 
