@@ -21,6 +21,7 @@ MODULES = (
     "deeprec_tf.optimizers",
     "deeprec_tf.evaluation",
     "deeprec_tf.export",
+    "deeprec_tf.retrieval",
     "deeprec_tf.layers",
 )
 FAMILY_TITLES = {

@@ -35,7 +35,7 @@ def test_every_model_has_its_row():
 def test_extras_are_those_of_the_package():
     table = README.partition("| extra | for |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
-    assert named == set(SETUP["options.extras_require"]) - {"tfrs"}
+    assert named == set(SETUP["options.extras_require"])
 
 
 def test_versions_are_those_of_the_package():
