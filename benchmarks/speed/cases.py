@@ -133,6 +133,22 @@ CASES: dict[str, Case] = {
             ),
         ),
     ),
+    "BST": Case(
+        "BST", "behavior", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf", "the target's output alone"),
+            Entry("Keras", "keras", "the target's output alone"),
+            Entry("deeprec_tf, mean", "deeprec_tf", "all 51 outputs, their mean",
+                  {"readout": "mean"}, reference="Keras, all"),
+            Entry("Keras, all", "keras", "all 51 outputs, the target's read", {"all": True}),
+            Entry("DeepCTR", "deepctr", "50 outputs, pooled by a network"),
+            *(
+                Entry(one.label, one.subject,
+                      f"all 51 outputs, 2,048 inner units: more work; {one.remark}", one.options)
+                for one in RECHUB
+            ),
+        ),
+    ),
     "Table": Case(
         "DeepFM", "table_10k", f"deeprec_tf, {SMALL}",
         tuple(

@@ -1,6 +1,6 @@
 """Runs the speed benchmark: all subjects of a case take turns, each in a process of its own.
 
-    python benchmarks/speed/run.py --models DeepFM,DCNv2,AutoInt,FiBiNET,DIN,DIEN,Table --rounds 3
+    python benchmarks/speed/run.py --rounds 3
 
 Every process is held to one core and one thread, and the figure is examples a CPU-second: what
 other programs take of a shared machine mostly drops out of it. A round asks each subject once, A B

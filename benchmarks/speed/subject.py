@@ -25,6 +25,7 @@ import numpy as np
 from workloads import Workload
 
 HIDDEN_UNITS = (256, 128, 64)
+BLOCK_HEADS = 8  # BST
 CROSS_LAYERS = 3  # DCNv2
 ATTENTION_LAYERS, HEADS, HEAD_SIZE = 3, 2, 8  # AutoInt
 PREDICT_BATCH = 4096

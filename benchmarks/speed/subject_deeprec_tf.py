@@ -4,7 +4,8 @@ Tabular models have a linear part, as the peers' have it: both lists of columns 
 
 DIEN has two forms: by default the builder's own (the paper's: inner products as auxiliary score,
 bilinear attention), and with `{"form": "released"}` the maths of the authors' code, which is
-DeepCTR's too (auxiliary network, attention by a network of 64 and 16 units).
+DeepCTR's too (auxiliary network, attention by a network of 64 and 16 units). BST's tower reads
+the target's output, or with `{"readout": "mean"}` the mean of all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from subject import (
     ATTENTION_LAYERS,
+    BLOCK_HEADS,
     CROSS_LAYERS,
     HEAD_SIZE,
     HEADS,
@@ -28,6 +30,7 @@ TABULAR: dict[str, dict[str, Any]] = {
     "FiBiNET": {"bilinear_type": "interaction", "reduction_ratio": 3},
     "AutoInt": {"num_layers": ATTENTION_LAYERS, "num_heads": HEADS, "head_size": HEAD_SIZE},
 }
+BLOCK = {"num_heads": BLOCK_HEADS, "hidden_size": 2 * EMBEDDING_DIM, "dropout": 0.0}  # BST
 FORMS: dict[str, dict[str, Any]] = {
     "own": {},
     "released": {"aux_type": "mlp", "attention": "mlp", "attention_units": (64, 16)},
@@ -61,7 +64,9 @@ class DeepRecSubject(FitSubject):
             self.model = builder(columns, columns, hidden_units=HIDDEN_UNITS, **form)
         else:
             columns = self._behavior_columns(data, with_negatives=model == "DIEN")
-            form = FORMS[options.get("form", "own")]
+            form = dict(FORMS[options.get("form", "own")])
+            if model == "BST":
+                form = {**BLOCK, "readout": options.get("readout", "target")}
             self.model = builder(columns, ["item", "cate"], hidden_units=HIDDEN_UNITS, **form)
         self.model.compile("adam", "binary_crossentropy")
         names = [tensor.name for tensor in self.model.inputs]

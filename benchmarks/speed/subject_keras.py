@@ -3,7 +3,8 @@
 One `Embedding` a field, `fit` on a dict of arrays, `compile("adam", "binary_crossentropy")` and no
 other setting. DIN's attention has sigmoid units by default; `{"dice": true}` writes Dice as a
 layer. There is no DIEN in plain Keras; in its place stands a GRU with attention over its states,
-which is less work (no second recurrence, no auxiliary loss).
+which is less work (no second recurrence, no auxiliary loss). BST's block asks for the
+target's output alone; `{"all": true}` computes that of every step, as tutorials do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from subject import (
     ATTENTION_LAYERS,
+    BLOCK_HEADS,
     CROSS_LAYERS,
     HEAD_SIZE,
     HEADS,
@@ -23,6 +25,7 @@ from subject import (
 from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
 
 ATTENTION_UNITS = (80, 40)
+POSITION_WIDTH = 8
 
 
 class KerasSubject(FitSubject):
@@ -43,6 +46,7 @@ class KerasSubject(FitSubject):
             "DeepFM": self._deepfm, "DCNv2": self._dcnv2, "AutoInt": self._autoint,
             "FiBiNET": self._fibinet,
             "DIN": self._din, "DIEN": self._gru_attention,
+            "BST": self._bst,
         }  # fmt: skip
         inputs, output = writers[model](data, options)
         self.model = self.keras.Model(inputs, output)
@@ -156,6 +160,23 @@ class KerasSubject(FitSubject):
         weights = ops.softmax(ops.where(mask, weights, -1e9), axis=-1)
         interest = ops.einsum("bt,btd->bd", weights, states)
         return inputs, self._answer([target, interest, *context])
+
+    def _bst(self, data: Workload, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        ops, layers = self.keras.ops, self.keras.layers
+        inputs, target, behaviors, mask, context = self._behavior_vectors(data)
+        items = ops.concatenate([behaviors, ops.expand_dims(target, 1)], 1)  # (B, T+1, D)
+        real = ops.concatenate([mask, ops.ones_like(mask[:, :1])], 1)
+        places = ops.arange(HISTORY_STEPS + 1) + ops.zeros_like(ops.cast(real, "int32"))
+        positions = layers.Embedding(HISTORY_STEPS + 1, POSITION_WIDTH)(places)
+        steps = layers.Dense(items.shape[-1])(ops.concatenate([items, positions], -1))
+        queries = steps if options.get("all") else steps[:, -1:]
+        attended = layers.MultiHeadAttention(
+            BLOCK_HEADS, items.shape[-1] // BLOCK_HEADS, use_bias=False
+        )(queries, steps, attention_mask=ops.expand_dims(real, 1))
+        x = layers.LayerNormalization()(queries + attended)
+        inner = layers.Dense(4 * x.shape[-1], activation="leaky_relu")(x)
+        x = layers.LayerNormalization()(x + layers.Dense(x.shape[-1])(inner))
+        return inputs, self._answer([x[:, -1], *context])
 
     def _behavior_vectors(self, data: Workload) -> tuple[dict[str, Any], Any, Any, Any, list]:
         """Inputs, target (B, D), behaviors (B, T, D), mask (B, T) and the context's vectors."""

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.core.masking import masked_softmax
+from deeprec_tf.layers.core.masking import softmax_over_real
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -48,6 +48,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
                 f"{self.name}: a width of {width} cannot be split into {self.num_heads} heads. "
                 "Project the sequence to a multiple of num_heads."
             )
+        self.scale = float(width // self.num_heads) ** -0.5
         maps = {"query": 1, "key_value": 2, "output": 1}
         for name, count in maps.items():
             weight = self.add_weight(shape=(width, count * width), name=f"{name}_kernel")
@@ -55,10 +56,11 @@ class MultiHeadSelfAttention(keras.layers.Layer):
 
     def call(self, sequence, sequence_mask=None, queries=None, training=False):
         """Applies the layer."""
-        weights, values = self._attend(sequence, sequence_mask, queries)
-        weights = self.weight_dropout(ops.cast(weights, values.dtype), training=training)
-        heads = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))  # (B, Q, H, d/H)
-        return ops.matmul(self._joined(heads), self.output_kernel)
+        attend = self._all if queries is None else self._few
+        weights, mix = attend(sequence, sequence_mask, queries)
+        weights = self.weight_dropout(ops.cast(weights, sequence.dtype), training=training)
+        seen = ops.matmul(mix(weights), self.output_kernel)
+        return seen if sequence_mask is None else seen * _has_steps(sequence_mask, seen.dtype)
 
     def explain(self, sequence, sequence_mask=None, queries=None):
         """What each query looks at.
@@ -66,18 +68,55 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         Returns:
             {"weights": float32 tensor (B, H, Q, T)}, one over the real steps, padding 0.
         """
-        return {"weights": self._attend(sequence, sequence_mask, queries)[0]}
+        attend = self._all if queries is None else self._few
+        weights = attend(sequence, sequence_mask, queries)[0]
+        if sequence_mask is not None:
+            weights = weights * _has_steps(sequence_mask, weights.dtype)[..., None]
+        return {"weights": weights}
 
-    def _attend(self, sequence, sequence_mask, queries):
-        """Attention weights (B, H, Q, T), and the values (B, H, T, d/H)."""
-        queries = sequence if queries is None else queries
-        scale = float(sequence.shape[-1] // self.num_heads) ** -0.5
-        query = self._split(ops.matmul(queries, self.query_kernel) * scale)
-        keys, values = ops.split(ops.matmul(sequence, self.key_value_kernel), 2, axis=-1)
-        scores = ops.matmul(query, ops.transpose(self._split(keys), (0, 1, 3, 2)))
+    def _all(self, sequence, sequence_mask, queries=None):
+        """Attention weights (B, H, T, T), and how they mix the values to (B, T, d)."""
+        query = self._split(ops.matmul(sequence, self.query_kernel) * self.scale)
+        key, value = ops.split(ops.matmul(sequence, self.key_value_kernel), 2, axis=-1)
+        scores = ops.matmul(query, ops.transpose(self._split(key), (0, 1, 3, 2)))
+
+        def mix(weights):
+            heads = ops.matmul(weights, self._split(value))  # (B, H, T, d/H)
+            return self._joined(ops.transpose(heads, (0, 2, 1, 3)))
+
+        return self._softmax(scores, sequence_mask), mix
+
+    def _few(self, sequence, sequence_mask, queries):
+        """The same without key and value of every step, which cost more than few queries do.
+
+        A score q · (x W_K) is (q W_Kᵀ) · x, and Σ w (x W_V) is (Σ w x) W_V.
+        """
+        count, width = ops.shape(queries)[1], sequence.shape[-1]
+        size = width // self.num_heads
+        of_key, of_value = (
+            ops.reshape(kernel, (width, self.num_heads, size))
+            for kernel in ops.split(ops.convert_to_tensor(self.key_value_kernel), 2, axis=-1)
+        )
+        query = ops.matmul(queries, self.query_kernel) * self.scale
+        query = ops.reshape(query, (-1, count, self.num_heads, size))
+        query = ops.einsum("bqhe,dhe->bdhq", query, of_key)
+        query = ops.reshape(query, (-1, width, self.num_heads * count))
+        scores = ops.transpose(ops.matmul(sequence, query), (0, 2, 1))  # (B, H·Q, T)
+        scores = ops.reshape(scores, (-1, self.num_heads, count, ops.shape(sequence)[1]))
+
+        def mix(weights):
+            weights = ops.reshape(weights, (-1, self.num_heads * count, ops.shape(sequence)[1]))
+            seen = ops.matmul(weights, sequence)
+            seen = ops.reshape(seen, (-1, self.num_heads, count, width))
+            return self._joined(ops.einsum("bhqd,dhe->bqhe", seen, of_value))
+
+        return self._softmax(scores, sequence_mask), mix
+
+    def _softmax(self, scores, sequence_mask):
+        """Over the real steps; zeros for rows without any come later, where there is less to do."""
         if sequence_mask is None:
-            sequence_mask = ops.ones_like(sequence[..., 0], dtype="bool")
-        return masked_softmax(scores, sequence_mask[:, None, None, :]), self._split(values)
+            sequence_mask = ops.ones((1, 1), dtype="bool")
+        return softmax_over_real(scores, sequence_mask[:, None, None, :])
 
     def _split(self, x):
         """(B, T, d) as (B, H, T, d/H)."""
@@ -101,3 +140,8 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         return {
             **super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout,
         }
+
+
+def _has_steps(mask, dtype):
+    """(B, 1, 1): 0 for rows without a real step, 1 for the others."""
+    return ops.cast(ops.any(mask, axis=1), dtype)[:, None, None]

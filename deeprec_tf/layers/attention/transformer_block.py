@@ -2,7 +2,9 @@
 
 import keras
 
+from deeprec_tf.layers.attention._by_length_kernels import RowsByLength
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
+from deeprec_tf.layers.core._kernels import is_graph_training
 from deeprec_tf.layers.core.mlp import MLP
 
 
@@ -71,6 +73,14 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(self, sequence, sequence_mask=None, queries=None, training=False):
         """Applies the layer."""
+        if queries is None and sequence_mask is not None and is_graph_training(training):
+            return RowsByLength(sequence_mask).map(self._trained, sequence)
+        return self._output(sequence, sequence_mask, queries, training)
+
+    def _trained(self, sequence, sequence_mask):
+        return self._output(sequence, sequence_mask, None, True)
+
+    def _output(self, sequence, sequence_mask, queries, training):
         attended = self.attention(
             sequence, sequence_mask=sequence_mask, queries=queries, training=training
         )

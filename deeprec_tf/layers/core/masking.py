@@ -27,6 +27,17 @@ def masked_softmax(scores, mask, axis=-1):
     return weights / ops.where(total > 0, total, 1.0)
 
 
+def softmax_over_real(scores, mask):
+    """The same over the last axis in a third of the passes; an empty row gives equal weights.
+
+    For scores that are many, of callers that set what an empty row sees to zero themselves.
+    """
+    scores = ops.cast(scores, "float32") + ops.where(mask, 0.0, _LOWEST)
+    if scores.shape[-1] == 1:  # Keras's softmax warns of sequences of one step.
+        return 0.0 * scores + 1.0
+    return ops.softmax(scores, axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class PaddingMask(keras.layers.Layer):
     """Marks the real steps of a sequence: id != 0, or position < length where lengths are given.

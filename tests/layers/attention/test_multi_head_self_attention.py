@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf.layers import MultiHeadSelfAttention
 from tests.layers.contract import check_half_precision, check_layer, randomize
@@ -87,6 +88,19 @@ def test_dropout_acts_in_training_only():
 
 def test_gradients_agree_in_all_forms():
     check_fast_form(built()[0], SEQUENCE, MASK)
+
+
+def test_gradients_of_few_queries_are_those_among_all():
+    layer, _ = built()
+    sequence = tf.Variable(SEQUENCE)
+    found = []
+    for few in (True, False):
+        with tf.GradientTape() as tape:
+            seen = layer(sequence, MASK, sequence[:, :2] if few else None)[:, :2]
+            total = tf.reduce_sum(tf.square(seen))
+        found.append(tape.gradient(total, [sequence, *layer.trainable_weights]))
+    for few, whole in zip(*found, strict=True):
+        np.testing.assert_allclose(few, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_half_precision():

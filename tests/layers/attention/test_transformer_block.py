@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
 from deeprec_tf.layers import TransformerBlock
 from tests.layers.contract import check_half_precision, check_layer, randomize
+from tests.layers.fast_forms import check_fast_form
 from tests.reference.transformer import leaky_relu, relu, self_attention, transformer_block
 
 GENERATOR = np.random.default_rng(1)
@@ -50,6 +52,29 @@ def test_padding_has_no_influence():
     noisy = np.where(MASK[..., None], SEQUENCE, 99).astype("float32")
     got, wanted = layer(noisy, MASK).numpy(), layer(SEQUENCE, MASK).numpy()
     np.testing.assert_allclose(got[MASK], wanted[MASK], atol=1e-5)
+
+
+class RealSteps(keras.layers.Layer):
+    """A block's outputs of the real steps, as whoever reads them has to mask them."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+        self.built = True
+
+    def call(self, sequence, mask, training=False):
+        steps = self.block(sequence, sequence_mask=mask, training=training)
+        return keras.ops.where(mask[..., None], steps, 0.0)
+
+
+@pytest.mark.parametrize(
+    "lengths", [[4, 0, 2], [1], [0, 0], [], [3, 1, 4, 1, 5, 7, 2, 6, 5, 0, 7]], ids=str
+)
+def test_groups_of_like_length_have_the_values_and_gradients_of_the_whole(lengths):
+    mask = np.arange(7) < np.array(lengths, int)[:, None]
+    mask[:, 6] |= mask[:, 0]  # not all of it in front
+    sequence = np.random.default_rng(2).normal(size=(len(lengths), 7, 6)).astype("float32")
+    check_fast_form(RealSteps(built()[0]), sequence, mask, forms=("eager", "graph"))
 
 
 def test_half_precision():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from deeprec_tf.layers import PaddingMask, masked_softmax
+from deeprec_tf.layers.core.masking import softmax_over_real
 from tests.layers.contract import check_layer
 from tests.reference import core
 
@@ -23,6 +24,16 @@ def test_masked_softmax_is_the_twin(scores, data):
     np.testing.assert_allclose(got, core.masked_softmax(scores, mask), atol=1e-6)
     assert np.all(got[~mask] == 0)
     np.testing.assert_allclose(got.sum(1), mask.any(1), atol=1e-5)
+
+
+@given(SCORES, st.data())
+def test_softmax_over_real_is_the_twin_where_a_row_has_a_real_entry(scores, data):
+    mask = data.draw(arrays.arrays("bool", scores.shape))
+    got = softmax_over_real(tf.constant(scores), tf.constant(mask)).numpy()
+    has_real = mask.any(1)
+    wanted = core.masked_softmax(scores, mask)
+    np.testing.assert_allclose(got[has_real], wanted[has_real], atol=1e-6)
+    np.testing.assert_allclose(got[~has_real], 1 / scores.shape[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
