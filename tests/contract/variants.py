@@ -36,6 +36,10 @@ VARIANTS = {
         ),
         "no_gate": ({"gate_type": None}, (), None),
     },
+    "FwFM": {
+        "field_vectors": ({"linear_form": "field_vectors"}, (), None),
+        "id_vectors": ({"linear_form": "id_vectors"}, (), None),
+    },
     "GDCN": {
         "stacked": ({"structure": "stacked"}, (), None),
     },

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from deeprec_tf.models import FM, FwFM
+from deeprec_tf.tables import table_values
 from tests.layers.contract import randomize
 from tests.models.ranking.pair_samples import (
     FIELDS,
@@ -40,6 +41,33 @@ def test_equal_weights_of_1_make_it_a_factorization_machine():
     np.testing.assert_allclose(
         model.predict(X, verbose=0), known.predict(X, verbose=0), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("form", ["id_vectors", "field_vectors"])
+def test_first_order_is_an_inner_product_with_a_vector(form):
+    model = FwFM([*FIELDS, PRICE], linear_form=form)
+    randomize(model)
+    w, numbers = weights_of(model), NUMBERS["price"]
+    fields = vectors_of(model, numbers)
+    if form == "field_vectors":
+        first = fields.reshape(6, -1) @ w["field_vectors/kernel"][:, 0]
+    else:
+        first = numbers @ w["linear_dense/kernel"][:, 0]
+        for place, column in enumerate(FIELDS):
+            vectors = table_values(model, column.name, linear=True)[X[column.name]]
+            first += [v @ w for v, w in zip(fields[:, place], vectors, strict=True)]
+    second = field_weighted_fm(fields, w["field_weighted_fm/pair_weights"])[:, 0]
+    wanted = probabilities(second + first + w["probability/bias"][0])
+    np.testing.assert_allclose(
+        model.predict(X | NUMBERS, verbose=0)[:, 0], wanted, atol=1e-5
+    )
+
+
+def test_vectors_of_the_first_order_are_those_of_the_pairs():
+    with pytest.raises(ValueError, match="columns of both lists must be the same"):
+        FwFM(FIELDS[:2], FIELDS, linear_form="id_vectors")
+    with pytest.raises(ValueError, match="linear_form must be one of .*got 'FeLV'"):
+        FwFM(FIELDS, linear_form="FeLV")
 
 
 @pytest.mark.parametrize(
