@@ -15,6 +15,7 @@ which says what its table shows:
 - `published` (optional): what others have reported, by model, or by "data / model".
 - `by` (optional): what makes a line, `["data", "model"]` if left out. A word that is the same in
   all lines has no column.
+- `threads` (optional): on how many the rows were made, "one thread" if left out.
 - `order` (optional): models in the order of the table; otherwise that of the file.
 """
 
@@ -114,7 +115,8 @@ def markdown(table: Row, rows: list[Row]) -> str:
     text += ["\n".join(remarks)] if remarks else []
     made = [" and ".join(dict.fromkeys(row[word] for row in rows)) for word in
             ("machine", "versions")]  # fmt: skip
-    text.append(f"`{table['command']}`; {made[0]}, one thread; {made[1]}.")
+    threads = table.get("threads", "one thread")
+    text.append(f"`{table['command']}`; {made[0]}, {threads}; {made[1]}.")
     return "\n\n".join(text)
 
 

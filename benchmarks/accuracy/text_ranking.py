@@ -188,13 +188,15 @@ def of_lists(test: pd.DataFrame, scores: np.ndarray, seed: int) -> dict[str, flo
 def metrics(test: pd.DataFrame, scores: np.ndarray, seed: int) -> dict[str, Any]:
     """AUC over all pairs and within users, of all items, of seen and of unseen ones."""
     labels, unseen = test["label"].to_numpy(), test["unseen"].to_numpy()
-    scores = np.asarray(scores, "float64")
+    scores, users = np.asarray(scores, "float64"), test["user"].to_numpy()
+    within = gauc(labels[unseen], scores[unseen], users[unseen])
     return {
         "auc": exact_auc(labels, scores),
-        "gauc": gauc(labels, scores, test["user"].to_numpy())[0],
+        "gauc": gauc(labels, scores, users)[0],
         **of_lists(test, scores, seed),
         "auc_seen": exact_auc(labels[~unseen], scores[~unseen]),
         "auc_unseen": exact_auc(labels[unseen], scores[unseen]),
+        "gauc_unseen": within.value, "lists_unseen": within.counted,
     }
 
 

@@ -96,6 +96,9 @@ def test_table_has_mean_deviation_and_paired_differences(accuracy, rows):
     assert lines[3] == "| B | – | 0.250 ± 0.000 | – | – | – | 2 | 1 |"
     assert lines[5] == "- B: without a tower"
     assert lines[-1].startswith("`python some.py`; ") and "tensorflow 2." in lines[-1]
+    assert ", one thread; " in lines[-1]
+    other = accuracy.table.markdown({**TABLE, "threads": "two threads"}, rows.read())
+    assert ", two threads; " in other and "one thread" not in other
 
 
 def test_spread_of_one_run_or_one_count_has_no_deviation(accuracy):
