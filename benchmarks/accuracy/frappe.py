@@ -30,7 +30,7 @@ SMALLER = "3 layers of 2 heads of 16 units, published with {} of 4 heads of 32"
 SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
     "LR": ("LR", 1e-5, {}, ""),
     "FM": ("FM", 5e-6, {}, ""),
-    "FwFM": ("FwFM", 1e-4, {}, "no setting is published; penalty 1e-4"),
+    "FwFM": ("FwFM", 5e-6, {"linear_form": "id_vectors"}, ""),
     "AFM": ("AFM", 1e-5, {"attention_units": 128, "dropout": 0.1, "attention_dropout": 0.1}, ""),
     "NFM": ("NFM", 1e-4, {**PLAIN, "dropout": 0.4}, ""),
     "DNN": ("DNN", 0.05, {**TOWER, "dropout": 0.2}, ""),
