@@ -37,6 +37,8 @@ class RawInputs:
     Args:
         encoder: a fitted `deeprec_tf.data.FeatureEncoder`.
         model: an inference model or a tower.
+        lists: further inputs (B, T) by name, each with the category whose raw values it takes.
+        owner: who asks, for errors.
 
     Attributes:
         specs: what the mapping takes, by name.
@@ -47,20 +49,29 @@ class RawInputs:
         ValueError: the encoder makes none of the model's inputs.
     """
 
-    def __init__(self, encoder: Any, model: keras.Model) -> None:
+    def __init__(
+        self,
+        encoder: Any,
+        model: keras.Model,
+        lists: Mapping[str, str] | None = None,
+        owner: str = "export_saved_model",
+    ) -> None:
         if not hasattr(encoder, "as_layer"):
             raise TypeError(
-                "export_saved_model: encoder must be a deeprec_tf.data.FeatureEncoder, got "
+                f"{owner}: encoder must be a deeprec_tf.data.FeatureEncoder, got "
                 f"{type(encoder).__name__}."
             )
         self._wanted = input_specs_of(model)
         whole = encoder.as_layer()
         made = [name for name in self._wanted if name in whole.output]
         self._histories = _histories(encoder, whole, model, made)
+        for name, category in (lists or {}).items():
+            self._histories.append(_list(owner, encoder, whole, name, category))
+            self._wanted[name] = tf.TensorSpec((None, None), tf.int32, name=name)
         needed = dict.fromkeys([*made, *(history.category for history in self._histories)])
         if not needed:
             raise ValueError(
-                f"export_saved_model: the encoder makes {list(whole.output)}, the model "
+                f"{owner}: the encoder makes {list(whole.output)}, the model "
                 f"{model.name} takes {list(self._wanted)}. Give the encoder that made the "
                 "training data, or leave it out."
             )
@@ -120,12 +131,29 @@ def _histories(
         name = categories.get(getattr(column, "embedding_name", None))
         if not isinstance(column, VarLenSparseFeat) or column.name in made or name is None:
             continue
-        paddings: tuple[Any, ...] = ("",)
-        if kinds[name] == "int64":
-            zero_is_a_key = 0 in encoder.vocabulary(name).values
-            paddings = (MISSING_INTEGER,) if zero_is_a_key else (MISSING_INTEGER, 0)
-        found.append(_History(column, name, paddings))
+        found.append(_History(column, name, _paddings(encoder, kinds[name], name)))
     return found
+
+
+def _list(owner: str, encoder: Any, whole: keras.Model, name: str, category: str) -> _History:
+    columns = encoder.feature_columns()
+    found = [c for c in columns if isinstance(c, SparseFeat) and c.name == category]
+    if not found:
+        names = [column.name for column in columns if isinstance(column, SparseFeat)]
+        raise ValueError(
+            f"{owner}: the encoder has no category {category!r}, only {names}."
+        )
+    kinds = {tensor.name: tensor.dtype for tensor in keras.tree.flatten(whole.inputs)}
+    column = VarLenSparseFeat(SparseFeat(name, found[0].vocabulary_size), maxlen=1)
+    return _History(column, category, _paddings(encoder, kinds[category], category))
+
+
+def _paddings(encoder: Any, kind: str, category: str) -> tuple[Any, ...]:
+    """The raw values that are padding in lists of a category."""
+    if kind != "int64":
+        return ("",)
+    zero_is_a_key = 0 in encoder.vocabulary(category).values
+    return (MISSING_INTEGER,) if zero_is_a_key else (MISSING_INTEGER, 0)
 
 
 def _part(whole: keras.Model, names: list[str]) -> keras.Model:

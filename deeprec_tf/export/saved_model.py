@@ -57,8 +57,7 @@ def export_saved_model(
         >>> export_saved_model(model, tempfile.mkdtemp()).name
         '1'
     """
-    folder = Path(path)
-    target = folder / str(_checked_version(folder, version))
+    target = version_folder("export_saved_model", path, version)
     served = inference_model(model)
     archive = keras.export.ExportArchive()
     archive.track(served)
@@ -77,13 +76,7 @@ def export_saved_model(
         archive.add_endpoint(
             SERVING_SIGNATURE, lambda raw: answer(raw_inputs(raw)), [raw_inputs.specs]
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-    try:
-        archive.write_out(str(partial / "model"), verbose=False)
-        (partial / "model").rename(target)
-    finally:
-        shutil.rmtree(partial)
+    write_whole(archive, target)
     return target
 
 
@@ -143,16 +136,31 @@ def _versions(folder: Path) -> list[int]:
     return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
 
 
-def _checked_version(folder: Path, version: int | None) -> int:
+def version_folder(owner: str, path: str | Path, version: int | None) -> Path:
+    """The folder of a version that is to be written; the next free one when None.
+
+    Raises:
+        ValueError: the version exists or is no positive integer.
+    """
+    folder = Path(path)
     if version is None:
-        return max(_versions(folder), default=0) + 1
+        return folder / str(max(_versions(folder), default=0) + 1)
     if isinstance(version, bool) or not hasattr(version, "__index__") or version < 1:
-        raise ValueError(
-            f"export_saved_model: version must be a positive integer, got {version!r}."
-        )
+        raise ValueError(f"{owner}: version must be a positive integer, got {version!r}.")
     if (folder / str(version)).exists():
         raise ValueError(
-            f"export_saved_model: {folder / str(version)} exists already, and servers may be "
+            f"{owner}: {folder / str(version)} exists already, and servers may be "
             "reading it. Give another version, or leave it out for the next free one."
         )
-    return version
+    return folder / str(version)
+
+
+def write_whole(archive: keras.export.ExportArchive, target: Path) -> None:
+    """Writes an archive so that its folder appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        archive.write_out(str(partial / "model"), verbose=False)
+        (partial / "model").rename(target)
+    finally:
+        shutil.rmtree(partial)

@@ -200,11 +200,7 @@ class ItemIndex:
             ValueError: nothing was built, or a shape, a value or k is out of place.
         """
         queries, excluded = self._checked(queries, k, exclude)
-        if self.backend is None:
-            return self._found(*self._exactly(queries, int(k), excluded))
-        return self._found(
-            *best_candidates(self.backend, self.vectors, queries, int(k), excluded)
-        )
+        return self._found(*self.search_positions(queries, int(k), excluded))
 
     def recall_against_exact(self, queries: Any, k: int, *, exclude: Any = None) -> float:
         """Share of the exact k best items that `search` finds, in the mean over the users.
@@ -305,6 +301,23 @@ class ItemIndex:
         keys = key_array(_OWNER, "ids", ids)
         places = np.minimum(np.searchsorted(self.ids, keys), len(self.ids) - 1)
         return np.where(self.ids[places] == keys, places, -1)
+
+    def search_positions(
+        self, queries: np.ndarray, k: int, excluded: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`search` for what goes on to compute: rows of `vectors` instead of ids, nothing checked.
+
+        Args:
+            queries: float32 (N, D) or (N, K, D).
+            k: number of items.
+            excluded: int32 (N, E) rows of `vectors`, -1 for none.
+
+        Returns:
+            Scores and rows, both (N, k); -inf and -1 behind the last.
+        """
+        if self.backend is None:
+            return self._exactly(queries, k, excluded)
+        return best_candidates(self.backend, self.vectors, queries, k, excluded)
 
     def _take(self, vectors: np.ndarray, ids: np.ndarray) -> None:
         self._vectors, self._ids, self._exact = vectors, ids, None

@@ -6,13 +6,7 @@ import keras
 import numpy as np
 
 from deeprec_tf import RecModel, SparseFeat, VarLenSparseFeat
-from deeprec_tf.inputs import (
-    build_embedding_layers,
-    build_input_layers,
-    embedding_lookup,
-    padding_mask,
-)
-from deeprec_tf.layers.core.sequence_pooling import SequencePooling
+from deeprec_tf.inputs import build_embedding_layers, build_input_layers, embedding_lookup
 from deeprec_tf.retrieval import Backend
 from deeprec_tf.tasks import compiled, prediction
 
@@ -68,41 +62,24 @@ class Few(Backend):
         return np.where(missed, -1, order)
 
 
-def towers(interests=None, item_fields=1, items=50, length_name=None, lists=(), **item):
-    """A user tower over a history, an item tower, `interests` vectors a user, score the best one.
+def two_towers(user_columns, item_columns, interests=None):
+    """User tower, item tower, `interests` vectors a user, score by the best of them.
 
     Args:
+        user_columns: SparseFeats, and histories, of which the mean is taken.
+        item_columns: SparseFeats.
         interests: number of vectors a user; None for one of shape (B, D).
-        item_fields: with 2 the item has a category beside its id.
-        items: vocabulary size.
-        length_name: of the history.
-        lists: further columns of the user.
-        item: of the item's `SparseFeat`.
     """
-    item_columns = [SparseFeat("item_id", items, embedding_dim=4, **item)]
-    if item_fields == 2:
-        item_columns.append(SparseFeat("cate_id", 5, embedding_dim=3))
-    element = SparseFeat("hist_item_id", items, embedding_dim=4, embedding_name="item_id", **item)
-    history = VarLenSparseFeat(element, 6, length_name=length_name)
-    user_columns = [SparseFeat("user", 30, embedding_dim=4), history]
-    columns = [*user_columns, *lists, *item_columns]
+    columns = [*user_columns, *item_columns]
     inputs, tables = build_input_layers(columns), build_embedding_layers(columns)
-    user = keras.layers.Concatenate()([
-        embedding_lookup(inputs, tables, user_columns[:1]),
-        SequencePooling("mean")(
-            tables["item_id"](inputs["hist_item_id"]), padding_mask(inputs, user_columns)
-        ),
-    ])
-    user = keras.layers.Dense(4 * (interests or 1), name="user_tower")(user)
+    user = embedding_lookup(inputs, tables, user_columns)
+    user = keras.layers.Dense(4 * (interests or 1))(user)
     if interests:
         user = keras.layers.Reshape((interests, 4))(user)
     user = keras.layers.Identity(name="user_vector")(user)
-    vector = keras.layers.Dense(4, name="item_tower")(
-        embedding_lookup(inputs, tables, item_columns)
-    )
-    vector = keras.layers.Identity(name="item_vector")(vector)
-    axes = (2, 1) if interests else 1
-    score = keras.layers.Dot(axes=axes, name="scores")([user, vector])
+    item = keras.layers.Dense(4)(embedding_lookup(inputs, tables, item_columns))
+    item = keras.layers.Identity(name="item_vector")(item)
+    score = keras.layers.Dot(axes=(2, 1) if interests else 1)([user, item])
     if interests:
         score = keras.layers.GlobalMaxPooling1D()(keras.layers.Reshape((interests, 1))(score))
     model = RecModel(
@@ -112,3 +89,21 @@ def towers(interests=None, item_fields=1, items=50, length_name=None, lists=(), 
     for weight in model.weights:
         weight.assign(generator.normal(0, 0.5, weight.shape))
     return compiled(model)
+
+
+def towers(interests=None, item_fields=1, items=50, length_name=None, **item):
+    """`two_towers` over a user, a history of items, and an item of one or two fields.
+
+    Args:
+        interests: as for `two_towers`.
+        item_fields: with 2 the item has a category beside its id.
+        items: vocabulary size.
+        length_name: of the history.
+        item: of the item's `SparseFeat`.
+    """
+    item_columns = [SparseFeat("item_id", items, embedding_dim=4, **item)]
+    if item_fields == 2:
+        item_columns.append(SparseFeat("cate_id", 5, embedding_dim=3))
+    element = SparseFeat("hist_item_id", items, embedding_dim=4, embedding_name="item_id", **item)
+    history = VarLenSparseFeat(element, 6, length_name=length_name)
+    return two_towers([SparseFeat("user", 30, embedding_dim=4), history], item_columns, interests)
