@@ -66,6 +66,14 @@ def test_early_stopping_and_checkpoint_watch_it(tmp_path):
     assert again["ndcg@10"] == pytest.approx(history["val_ndcg@10"][0])
 
 
+def test_one_callback_for_several_models():
+    callback = RetrievalEvaluation((X, TARGETS), seen=SEEN, k=10)
+    for model in (two_tower(), two_tower()):
+        history = trained(model, [callback])
+        after = evaluate_retrieval(model, X, TARGETS, seen=SEEN, k=10)
+        assert history["val_mrr@10"][-1] == pytest.approx(after["mrr@10"])
+
+
 def test_every():
     history = trained(two_tower(), [RetrievalEvaluation((X, TARGETS), k=3, every=2)], epochs=5)
     assert len(history["val_hr@3"]) == 2
