@@ -19,6 +19,7 @@ if sys.argv[:1] != ["-m"] or "deeprec_tf" not in sys.orig_argv:
         get_feature_names,
     )
     from deeprec_tf.inputs import build_embedding_layers, build_input_layers, embedding_lookup
+    from deeprec_tf.recall import next_item_columns
     from deeprec_tf.registry import ModelCard, get_model, list_models
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "get_model",
     "list_models",
     "models",
+    "next_item_columns",
 ]

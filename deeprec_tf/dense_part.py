@@ -69,7 +69,8 @@ def can_compile(model: Any) -> bool:
         and not tf.distribute.has_strategy()
         and not tf.config.list_logical_devices("GPU")
         and not any(None in tensor.shape[1:] for tensor in model.inputs)
-        and type(model).compute_loss is keras.Model.compute_loss
+        and _is_known(type(model).compute_loss)
+        and not any(map(_reads_whole_table, _nodes(model)))
         and all(map(_may_be_compiled, model._flatten_layers(include_self=False)))
         and not any(map(_holds_tables, model.layers))
         and all(map(_is_known, keras.tree.flatten(model.loss)))
@@ -100,15 +101,24 @@ def _is_known(thing: Any) -> bool:
     return thing is None or isinstance(thing, str) or module.split(".")[0] in _OWN
 
 
+def _nodes(model: Any) -> list[Any]:
+    """The nodes of a graph in the order in which they run."""
+    nodes = model._nodes_by_depth
+    return [node for depth in sorted(nodes, reverse=True) for node in nodes[depth]]
+
+
 def _lookups(model: Any) -> list[_Lookup]:
     """The look-ups of a graph in the order in which they run."""
-    nodes = model._nodes_by_depth
     return [
         _Lookup(node.operation, node.input_tensors[0])
-        for depth in sorted(nodes, reverse=True)
-        for node in nodes[depth]
+        for node in _nodes(model)
         if isinstance(node.operation, TableEmbedding)
     ]
+
+
+def _reads_whole_table(node: Any) -> bool:
+    """Whether a node takes a table as it is: then its rows cannot be handed in."""
+    return isinstance(node.operation, TableEmbedding) and node.arguments.kwargs.get("whole", False)
 
 
 def compiled_forward_and_back(

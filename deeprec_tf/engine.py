@@ -22,6 +22,8 @@ from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 
+ROW_LOSS = "row_loss"
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class RecModel(InputPath, keras.Model):
@@ -36,10 +38,16 @@ class RecModel(InputPath, keras.Model):
       the row order of an epoch depends on `shuffle_seed` and the epoch's number alone;
     - other optimizers get the gradients of repeated ids summed, so that they are right too.
 
+    A recall model has its loss in its graph: an output `row_loss` (B, 1) beside its prediction. It
+    is trained on the mean of that, weighted by the labels, which are rewards (1 where there are
+    none), and by the sample weights; `predict` gives the prediction alone.
+
     Args:
         *args: inputs and outputs, as for `keras.Model`.
         feature_columns: the columns that the inputs were made from.
         ignored_inputs: names that a batch may hold though the model does without them.
+        positive_item: name of the input with the positive item's id, in a recall model; id 0 is
+            padding and refused there.
         **kwargs: `name`, `trainable`.
 
     Attributes:
@@ -49,12 +57,15 @@ class RecModel(InputPath, keras.Model):
             seeds.
     """
 
-    def __init__(self, *args, feature_columns=(), ignored_inputs=(), **kwargs):
+    def __init__(
+        self, *args, feature_columns=(), ignored_inputs=(), positive_item=None, **kwargs
+    ):
         if len(args) == 2:
             refuse_taken_names(kwargs.get("name") or "RecModel", keras.tree.flatten(args))
         super().__init__(*args, **kwargs)
         self._columns_config = columns_to_config(feature_columns)
         self._ignored_inputs = list(ignored_inputs)
+        self._positive_item = positive_item
         self.row_order = EpochOrder()
         self._chosen_seed: int | None = None
         self._jit_asked: bool | str = False
@@ -84,6 +95,7 @@ class RecModel(InputPath, keras.Model):
             **super().get_config(),
             "feature_columns": self._columns_config,
             "ignored_inputs": self._ignored_inputs,
+            "positive_item": self._positive_item,
         }
 
     @classmethod
@@ -91,8 +103,10 @@ class RecModel(InputPath, keras.Model):
         """Rebuilds the graph and the columns."""
         config = dict(config)
         columns, ignored = config.pop("feature_columns", ()), config.pop("ignored_inputs", ())
+        positive_item = config.pop("positive_item", None)
         model = super().from_config(config, custom_objects=custom_objects)
         model._columns_config, model._ignored_inputs = list(columns), list(ignored)
+        model._positive_item = positive_item
         return model
 
     def get_compile_config(self):
@@ -117,8 +131,28 @@ class RecModel(InputPath, keras.Model):
             loss: Keras loss, name, or dict by task.
             **kwargs: everything else that `keras.Model.compile` takes.
         """
+        if self.has_row_loss and loss is not None:
+            raise ValueError(
+                f"{self.name}.compile: the loss of a recall model is part of its graph, got "
+                f"loss={loss!r}. Leave loss out here, and give it to the builder."
+            )
         self._jit_asked = kwargs.get("jit_compile", "auto")
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
+
+    @property
+    def has_row_loss(self) -> bool:
+        """Whether the graph gives the loss of each row: a recall model."""
+        return isinstance(self.output, dict) and ROW_LOSS in self.output
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The compiled loss; in a recall model, the weighted mean of the rows' own losses."""
+        if not self.has_row_loss:
+            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        losses = y_pred[ROW_LOSS]
+        for factor in (y, sample_weight):
+            if factor is not None:
+                losses = losses * tf.reshape(tf.cast(factor, losses.dtype), (-1, 1))
+        return tf.add_n([tf.reduce_mean(losses), *(tf.cast(v, losses.dtype) for v in self.losses)])
 
     # ---- the input path -----------------------------------------------------------------
 
@@ -135,11 +169,11 @@ class RecModel(InputPath, keras.Model):
         if not any(isinstance(layer, PredictionLayer) for layer in self.layers):
             return self, []
         outputs = inference_outputs(self)
-        output = outputs if isinstance(self.output, dict) else next(iter(outputs.values()))
-        part = part_of(self, output, self.name)
+        is_dict = isinstance(self.output, dict) and not self.has_row_loss
+        part = part_of(self, outputs if is_dict else next(iter(outputs.values())), self.name)
         left = {tensor.name for tensor in part.inputs}
         unused = [tensor.name for tensor in self.inputs if tensor.name not in left]
-        return (part, unused) if unused else (self, [])
+        return (part, unused) if unused or self.has_row_loss else (self, [])
 
     # ---- training, evaluation, prediction -----------------------------------------------
 

@@ -55,6 +55,12 @@ class InputPath(Model):
         if any(name in x for name in self._ignored_inputs):
             x = {name: x[name] for name in x.keys() if name not in self._ignored_inputs}
         arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
+        item = arrays.get(self._positive_item)
+        if item is not None and len(item) and item.min() < 1:
+            raise ValueError(
+                f"{owner}: {self._positive_item!r} is {item.min()} in row {int(item.argmin())}, "
+                "but id 0 is padding. Give items ids from 1."
+            )
         return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
     def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
@@ -65,8 +71,10 @@ class InputPath(Model):
         if y is not None:
             arrays += (self._labels(where, y),)
         if sample_weight is not None:
-            if y is None:
+            if y is None and not self.has_row_loss:
                 raise ValueError(f"{owner}: sample_weight was given without y.")
+            if y is None:
+                arrays += (np.ones((len(sample_weight), 1), "float32"),)
             arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
         if y is None and self.loss is not None:
             raise ValueError(f"{owner}: y is missing. Give one label a row.")

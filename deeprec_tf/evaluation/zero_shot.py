@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.text.text_encoder import TextEncoder
-from deeprec_tf.layers.text.unit_length import UnitLength
 from deeprec_tf.text import TOKENS, checked_backbone, copy_of, load_backbone, token_offset
 
 

@@ -2,6 +2,8 @@
 
 from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
+from deeprec_tf.layers.attention.causal_attention import CausalAttention
+from deeprec_tf.layers.attention.causal_block import CausalBlock
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
 from deeprec_tf.layers.attention.session_interest import SessionInterest
@@ -17,6 +19,7 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.interaction.bi_interaction import BiInteraction
 from deeprec_tf.layers.interaction.bilinear_fusion import BilinearFusion
 from deeprec_tf.layers.interaction.bilinear_pairs import BilinearPairs
@@ -40,30 +43,42 @@ from deeprec_tf.layers.interaction.senet import SENET
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
 from deeprec_tf.layers.recurrent.bi_lstm import BiLSTM
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
+from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
+from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
+from deeprec_tf.layers.retrieval.dot_score import DotScore
+from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
+from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
+from deeprec_tf.layers.retrieval.sampled_items import ItemProbability, SampledItems
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
+from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
 from deeprec_tf.layers.text.gelu import exact_gelu
 from deeprec_tf.layers.text.text_encoder import TextEncoder
-from deeprec_tf.layers.text.unit_length import UnitLength
 
 __all__ = [
+    "CausalAttention",
     "CIN",
     "FM",
     "MLP",
     "SENET",
+    "AllIds",
     "AttentionPoolingLayer",
+    "BatchItems",
     "BiInteraction",
     "BiLSTM",
     "BilinearAttention",
     "BilinearFusion",
     "BilinearPairs",
     "Bridge",
+    "CatalogueLoss",
+    "CausalBlock",
     "CosineLogit",
     "DenseFields",
     "Dice",
+    "DotScore",
     "DynamicGRU",
     "FeatureGate",
     "FieldNormalization",
@@ -74,21 +89,28 @@ __all__ = [
     "HashIds",
     "InnerProducts",
     "InteractingLayer",
+    "ItemFeatures",
+    "ItemProbability",
     "KernelProducts",
+    "LastStep",
+    "LearnedPositions",
     "LocalActivationUnit",
     "MaskBlock",
     "MatrixCross",
     "MixtureCross",
     "MultiHeadSelfAttention",
     "NextBehaviorLoss",
+    "NextStep",
     "OuterProduct",
     "PReLU",
     "PaddingMask",
     "PairAttention",
     "PredictionLayer",
     "RegulationGate",
+    "RetrievalLoss",
     "RowNumbers",
     "RowPart",
+    "SampledItems",
     "SequencePooling",
     "SessionBias",
     "SessionInterest",

@@ -26,6 +26,7 @@ from deeprec_tf.models.ranking import (
     WideDeep,
     xDeepFM,
 )
+from deeprec_tf.models.recall import DSSM, SASRec
 
 WDL = WideDeep
 FiBiNet = FiBiNET
@@ -39,6 +40,7 @@ __all__ = [
     "DLRM",
     "DNN",
     "DSIN",
+    "DSSM",
     "EDCN",
     "FM",
     "GDCN",
@@ -54,6 +56,7 @@ __all__ = [
     "FinalMLP",
     "FwFM",
     "MaskNet",
+    "SASRec",
     "TextRanker",
     "WideDeep",
     "xDeepFM",

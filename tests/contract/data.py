@@ -23,6 +23,7 @@ from deeprec_tf.features import input_specs
 ROWS, STEPS, MAXLEN = 12, 5, 9
 SEED = 7
 ITEMS, CATEGORIES = 11, 6
+ITEM_COLUMNS = ("item_id", "cate_id")
 WIDTH = 4
 SESSION = 3
 
@@ -96,6 +97,8 @@ _COLUMNS_OF_ROLE = {
 _ARGUMENTS = {
     "feature_columns": list,
     "linear_feature_columns": list,
+    "user_feature_columns": lambda columns: [c for c in columns if c.name not in ITEM_COLUMNS],
+    "item_feature_columns": lambda columns: [c for c in columns if c.name in ITEM_COLUMNS],
     "behavior_list": lambda columns: ["item_id", "cate_id"],
     "backbone": _language_model,
 }
@@ -140,7 +143,7 @@ def make_batch(columns, rows=ROWS, steps=STEPS, seed=SEED, *, empty=False):
         if spec.role == "length":
             batch[name] = lengths.astype("int32")
         elif isinstance(column, SparseFeat):
-            first = int(column.embedding_name in shared)
+            first = int(column.embedding_name in shared or name == "item_id")
             batch[name] = generator.integers(first, column.vocabulary_size, size=rows)
         elif isinstance(column, DenseFeat):
             batch[name] = generator.normal(size=(rows, column.dimension)).astype("float32")
@@ -262,6 +265,9 @@ def subject_of(card, *, options=None, without=(), length_name=None):
         if name not in _ARGUMENTS:
             raise NotImplementedError(f"tests/contract/data.py has no argument {name!r}.")
         arguments.append(_ARGUMENTS[name](columns))
+    if "item_table" in parameters:
+        categories = np.random.default_rng(SEED).integers(1, CATEGORIES, size=ITEMS)
+        options = {"item_table": {"cate_id": categories}, **(options or {})}
     small = {name: value for name, value in _SMALL.items() if name in parameters}
     small |= _SMALL_OF_MODEL.get(card.name, {})
     return Subject(

@@ -3,9 +3,36 @@
 A form is (options, optional roles left out, name of the length input).
 """
 
+import numpy as np
+
+from deeprec_tf.candidates import InBatch, Sampled
+
+COUNTS = np.arange(11) + 1.0
+
 NO_NEGATIVES = ("negative_behaviors",)
 
 VARIANTS = {
+    "DSSM": {
+        "all": ({"negatives": "all", "temperature": 0.2}, (), None),
+        "logits": (
+            {"loss": "bce", "negatives": Sampled(4), "temperature": "learned"}, ("behaviors",),
+            None,
+        ),
+        "log_q": (
+            {"negatives": [InBatch(counts=COUNTS), Sampled(3, "popularity", counts=COUNTS)]}, (),
+            "hist_length",
+        ),
+        "triplet": ({"loss": "triplet", "negatives": InBatch(hardest=2)}, (), None),
+    },
+    "SASRec": {
+        "in_batch": ({"negatives": InBatch(number=16, counts=COUNTS)}, ("context",), None),
+        "original": (
+            {"original": True, "loss": "bce", "negatives": Sampled(1, each=True)}, (), None,
+        ),
+        "gbce": (
+            {"loss": "gbce", "negatives": Sampled(6, hide_seen=True)}, ("context",), "hist_length",
+        ),
+    },
     "AFM": {
         "penalty": ({"l2": 0.1, "attention_units": 1}, (), None),
     },

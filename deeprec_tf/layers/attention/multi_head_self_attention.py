@@ -49,10 +49,13 @@ class MultiHeadSelfAttention(keras.layers.Layer):
                 "Project the sequence to a multiple of num_heads."
             )
         self.scale = float(width // self.num_heads) ** -0.5
-        maps = {"query": 1, "key_value": 2, "output": 1}
-        for name, count in maps.items():
+        for name, count in self._maps().items():
             weight = self.add_weight(shape=(width, count * width), name=f"{name}_kernel")
             setattr(self, f"{name}_kernel", weight)
+
+    def _maps(self):
+        """The maps, and how many times the width each gives."""
+        return {"query": 1, "key_value": 2, "output": 1}
 
     def call(self, sequence, sequence_mask=None, queries=None, training=False):
         """Applies the layer."""

@@ -86,9 +86,11 @@ class TableEmbedding(keras.layers.Layer):
 
     Call arguments:
         ids: any integer dtype, any shape (...).
+        whole: the table itself instead of rows, for a softmax over all items; `ids` only say where
+            in a model's graph that happens. Its gradient is dense.
 
     Returns:
-        (..., D) in the compute dtype.
+        (..., D) in the compute dtype; (V, D) with `whole`.
 
     Raises:
         TypeError: the ids are no integers.
@@ -142,8 +144,10 @@ class TableEmbedding(keras.layers.Layer):
             autocast=False,                                   # a cast would read the whole table
         )
 
-    def call(self, ids):
+    def call(self, ids, whole=False):
         """Gather the rows, or take those that were handed in."""
+        if whole:
+            return ops.cast(self.embeddings, self.compute_dtype)
         handed = (_handed_rows.get() or {}).get(id(self))
         if handed is not None:
             return next(handed, None)                         # a StopIteration would end a `fit`
@@ -157,7 +161,7 @@ class TableEmbedding(keras.layers.Layer):
             ids = tf.cast(ids, tf.int64)
         return tf.nn.embedding_lookup(self.embeddings.value, ids)
 
-    def compute_mask(self, ids, previous_mask=None):
+    def compute_mask(self, *args, **kwargs):
         """No mask: `padding_mask` makes masks, and models pass them by name."""
         return None
 
@@ -165,10 +169,11 @@ class TableEmbedding(keras.layers.Layer):
         """(..., D)."""
         return (*ids_shape, self.embedding_dim)
 
-    def compute_output_spec(self, ids):
+    def compute_output_spec(self, ids, whole=False):
         """Shape and dtype, without running the lookup."""
         self._check_dtype(ids)
-        return keras.KerasTensor(self.compute_output_shape(ids.shape), dtype=self.compute_dtype)
+        shape = (self.vocabulary_size,) if whole else ids.shape
+        return keras.KerasTensor(self.compute_output_shape(shape), dtype=self.compute_dtype)
 
     def get_config(self):
         """Every argument but `pretrained`."""

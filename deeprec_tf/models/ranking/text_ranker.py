@@ -14,9 +14,9 @@ import keras
 from deeprec_tf.engine import RecModel
 from deeprec_tf.inputs import build_input_layers
 from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
 from deeprec_tf.layers.text.text_encoder import TextEncoder
-from deeprec_tf.layers.text.unit_length import UnitLength
 from deeprec_tf.optimizers import FineTuneAdamW
 from deeprec_tf.registry import register_model
 from deeprec_tf.tasks import compiled

@@ -1,0 +1,98 @@
+"""What a positive item is compared with when a recall model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class AllItems:
+    """Every item of the catalogue: the full softmax.
+
+    The logits, positions x items, are never held as one beyond 256 MB.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class InBatch:
+    """The positives of the other rows of the batch; own duplicates do not count.
+
+    Under a strategy each replica sees the rows of its own share of the batch.
+
+    Attributes:
+        number: how many at most. A model with one positive a row takes all of them when None; one
+            that is trained at every position draws 1,024 of the batch's positives.
+        counts: occurrences by item id, array (V,), for the logQ correction: popular items are
+            drawn often as others' positives, and would be punished for it.
+        correct_positive: whether the positive's score is corrected too.
+        hide_seen: whether items of the row's own history do not count.
+        hardest: how many of the highest scores count; all when None.
+    """
+
+    number: int | None = None
+    counts: Any = field(default=None, compare=False, repr=False)
+    correct_positive: bool = True
+    hide_seen: bool = False
+    hardest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Items drawn at random, with replacement, corrected for how likely they are drawn.
+
+    Attributes:
+        number: how many.
+        distribution: "uniform", "log_uniform" (ids in the order of falling frequency) or
+            "popularity", in proportion to counts^alpha.
+        counts: occurrences by item id, array (V,), for "popularity".
+        alpha: exponent of "popularity".
+        each: False draws one set for the whole batch, True one for every position.
+        correct: whether scores are corrected (logQ); losses other than the softmax are usually
+            used without. None corrects for the softmax alone.
+        hide_seen: whether items of the row's own history do not count.
+        hardest: how many of the highest scores count; all when None.
+    """
+
+    number: int
+    distribution: str = "uniform"
+    counts: Any = field(default=None, compare=False, repr=False)
+    alpha: float = 0.75
+    each: bool = False
+    correct: bool | None = None
+    hide_seen: bool = False
+    hardest: int | None = None
+
+
+Candidates = AllItems | InBatch | Sampled
+_BY_NAME = {"all": AllItems, "in_batch": InBatch}
+
+
+def candidate_sets(negatives: Any, *, owner: str) -> list[Candidates]:
+    """What `negatives` of a builder names, as a list.
+
+    Args:
+        negatives: "all", "in_batch", one of the classes above, or a list of them.
+        owner: the model's name, for messages.
+
+    Raises:
+        ValueError: something else, nothing, or all items beside other sets.
+
+    Example:
+        >>> candidate_sets("in_batch", owner="DSSM")[0].hide_seen
+        False
+    """
+    given = [negatives]
+    if isinstance(negatives, Sequence) and not isinstance(negatives, str):
+        given = list(negatives)
+    sets = [_BY_NAME[one]() if isinstance(one, str) and one in _BY_NAME else one for one in given]
+    wrong = next((one for one in sets if not isinstance(one, Candidates)), None)
+    if wrong is not None or not sets:
+        raise ValueError(
+            f"{owner}: negatives must be 'all', 'in_batch', an AllItems, InBatch or Sampled of "
+            f"deeprec_tf.candidates, or a list of these, got {wrong if sets else negatives!r}."
+        )
+    if len(sets) > 1 and any(isinstance(one, AllItems) for one in sets):
+        raise ValueError(f"{owner}: negatives has all items and more; leave the others out.")
+    return sets

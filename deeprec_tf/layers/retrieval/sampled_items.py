@@ -1,0 +1,230 @@
+"""Item ids drawn at random, and the probability that they are drawn with."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
+
+
+def checked_counts(owner, distribution, vocabulary_size, counts):
+    """Counts by id as float64 without those of padding, or None where none are wanted.
+
+    Raises:
+        ValueError: the distribution is unknown, counts are missing, of another length, negative or
+            all zero, or the catalogue has no item.
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(
+            f"{owner}: distribution must be one of {DISTRIBUTIONS}, got {distribution!r}."
+        )
+    if vocabulary_size < 2:
+        raise ValueError(f"{owner}: there is no item beside padding (vocabulary_size < 2).")
+    if distribution != "popularity" or counts is None:
+        return None
+    counts = np.asarray(counts, "float64")
+    if counts.shape != (vocabulary_size,):
+        raise ValueError(
+            f"{owner}: counts must have one number an id, shape ({vocabulary_size},), padding's at "
+            f"0, got {counts.shape}. np.bincount(item_ids, minlength={vocabulary_size}) makes them."
+        )
+    real = counts[1:]
+    if not np.isfinite(real).all() or (real < 0).any() or not real.any():
+        raise ValueError(f"{owner}: counts must be finite, at least 0, and not all 0.")
+    return real
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class ItemProbability(keras.layers.Layer):
+    """log(times · P(item)) of a distribution over the items 1..V-1.
+
+    uniform: P = 1 / (V - 1). log_uniform: P(k) = log((k + 1) / k) / log V, for ids in the order of
+    falling frequency. popularity: P in proportion to count^alpha; an item that never occurred
+    has that of half an occurrence, so that its logarithm is finite.
+
+    Args:
+        vocabulary_size: V, padding counted.
+        distribution: one of the three.
+        counts: array (V,) of occurrences, for "popularity". Not part of the configuration: a saved
+            model has the logarithms themselves.
+        alpha: exponent of "popularity".
+        times: how many are drawn, with replacement: then it is the log of the expected count.
+
+    Call arguments:
+        ids: integer tensor (...); padding gets some finite number.
+
+    Returns:
+        float32 tensor (...).
+
+    Raises:
+        ValueError: an unknown distribution, or counts that are none.
+
+    References:
+        Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL 2015.
+    """
+
+    def __init__(
+        self, vocabulary_size, distribution="uniform", *, counts=None, alpha=1.0, times=1, **kwargs
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.vocabulary_size = int(vocabulary_size)
+        self.distribution = distribution
+        self.alpha = float(alpha)
+        self.times = int(times)
+        real = checked_counts(self.name, distribution, self.vocabulary_size, counts)
+        self._start = None
+        if real is not None:
+            powers = np.maximum(real, 0.5) ** self.alpha
+            self._start = np.log(powers / powers.sum())
+
+    def build(self, ids_shape):
+        """Makes the table of logarithms, for "popularity"."""
+        if self.distribution != "popularity":
+            return
+        start, self._start = self._start, None
+
+        def initializer(shape, dtype=None):
+            values = np.zeros(shape) if start is None else np.concatenate([[0.0], start])
+            return ops.convert_to_tensor(values, dtype)
+
+        self.logarithms = self.add_weight(
+            shape=(self.vocabulary_size,), initializer=initializer, trainable=False,
+            name="log_probability", autocast=False,
+        )
+
+    def call(self, ids):
+        """Applies the layer."""
+        if self.distribution == "popularity":
+            logarithms = ops.take(self.logarithms, ids, axis=0)
+        elif self.distribution == "log_uniform":
+            place = ops.cast(ops.maximum(ids, 1), "float32")
+            share = ops.log1p(1.0 / place) / math.log(self.vocabulary_size)
+            logarithms = ops.log(share)
+        else:
+            logarithms = ops.zeros(ops.shape(ids), "float32") - math.log(self.vocabulary_size - 1)
+        return logarithms + math.log(self.times)
+
+    def compute_output_spec(self, ids):
+        """One number an id."""
+        return keras.KerasTensor(ids.shape, dtype="float32")
+
+    def get_config(self):
+        """The arguments, without the counts."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "distribution": self.distribution,
+            "alpha": self.alpha,
+            "times": self.times,
+        }
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class SampledItems(keras.layers.Layer):
+    """Ids of items drawn at random, with replacement, anew at every call.
+
+    Popularity draws by an alias table, two gathers a draw; everything has static shapes where the
+    batch has, so it runs under XLA.
+
+    Args:
+        vocabulary_size: V, padding counted; ids come from 1..V-1.
+        number: K, how many.
+        distribution: "uniform", "log_uniform" or "popularity", see `ItemProbability`.
+        counts: array (V,) of occurrences, for "popularity"; an item that never occurred is not
+            drawn. Not part of the configuration.
+        alpha: exponent of "popularity".
+        each: False draws K for the whole batch, True K for each entry of `like`.
+        seed: seed of the draws.
+
+    Call arguments:
+        like: any tensor that depends on the batch; with `each`, integer ids (B,) or (B, T).
+
+    Returns:
+        int32 tensor (K,), or (B, K) or (B, T, K).
+
+    Raises:
+        ValueError: no item is to be drawn, an unknown distribution, or counts that are none.
+    """
+
+    gains_from_xla = False  # ids drawn outside and inside a compiled part would differ
+
+    def __init__(
+        self, vocabulary_size, number, distribution="uniform", *, counts=None, alpha=0.75,
+        each=False, seed=None, **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if number < 1:
+            raise ValueError(f"{self.name}: number must be at least 1, got {number!r}.")
+        self.vocabulary_size = int(vocabulary_size)
+        self.number = int(number)
+        self.distribution = distribution
+        self.alpha = float(alpha)
+        self.each = each
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        real = checked_counts(self.name, distribution, self.vocabulary_size, counts)
+        self._start = None if real is None else _alias_table(real**self.alpha)
+
+    def build(self, like_shape):
+        """Makes the alias table, for "popularity"."""
+        if self.distribution != "popularity":
+            return
+        start, self._start = self._start, None
+        size = self.vocabulary_size - 1
+        keep, other = (np.ones(size), np.arange(size)) if start is None else start
+        for name, values, dtype in (("keep", keep, "float32"), ("other", other, "int32")):
+            setattr(self, name, self.add_weight(
+                shape=(size,), dtype=dtype, trainable=False, name=name, autocast=False,
+                initializer=lambda shape, dtype=None, v=values: ops.convert_to_tensor(v, dtype),
+            ))  # fmt: skip
+
+    def call(self, like):
+        """Applies the layer."""
+        shape = (*ops.shape(like), self.number) if self.each else (self.number,)
+        size = self.vocabulary_size - 1
+        u = keras.random.uniform(shape, seed=self.seed_generator, dtype="float32")
+        if self.distribution == "log_uniform":
+            drawn = ops.exp(u * math.log(size + 1.0)) - 1.0
+            return ops.clip(ops.cast(ops.floor(drawn), "int32"), 0, size - 1) + 1
+        if self.distribution == "uniform":
+            if size < 1 << 22:  # then 23 random bits reach every item
+                return ops.minimum(ops.cast(u * size, "int32"), size - 1) + 1
+            return keras.random.randint(shape, 1, size + 1, seed=self.seed_generator)
+        at = keras.random.randint(shape, 0, size, seed=self.seed_generator)
+        stays = u < ops.take(self.keep, at, axis=0)
+        return ops.where(stays, at, ops.take(self.other, at, axis=0)) + 1
+
+    def compute_output_spec(self, like):
+        """Ids."""
+        shape = (*like.shape, self.number) if self.each else (self.number,)
+        return keras.KerasTensor(shape, dtype="int32")
+
+    def get_config(self):
+        """The arguments, without the counts."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "number": self.number,
+            "distribution": self.distribution,
+            "alpha": self.alpha,
+            "each": self.each,
+            "seed": self.seed,
+        }
+
+
+def _alias_table(weights):
+    """Vose's alias table: (keep, other); place i is drawn evenly, and stays i with keep[i]."""
+    size = len(weights)
+    scaled = weights * (size / weights.sum())
+    keep, other = np.ones(size), np.arange(size)
+    poor = np.flatnonzero(scaled < 1.0).tolist()
+    rich = np.flatnonzero(scaled >= 1.0).tolist()
+    while poor and rich:
+        low, high = poor.pop(), rich[-1]
+        keep[low], other[low] = scaled[low], high
+        scaled[high] -= 1.0 - scaled[low]
+        if scaled[high] < 1.0:
+            poor.append(rich.pop())
+    return keep, other

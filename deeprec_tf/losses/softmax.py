@@ -1,0 +1,35 @@
+"""Softmax cross-entropy over a positive and its negatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from deeprec_tf.losses.ranking_loss import LOWEST, RankingLoss
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class Softmax(RankingLoss):
+    """-log of the positive's share in exp of all scores: logsumexp(s+, s-) - s+.
+
+    Over all items it is the full softmax, over sampled ones with corrected scores the sampled
+    softmax, over the batch's items the in-batch softmax, and with vectors of length 1 and a
+    temperature InfoNCE.
+
+    Example:
+        >>> round(float(Softmax()(keras.ops.zeros(1), keras.ops.zeros((1, 3)))[0]), 4)  # log 4
+        1.3863
+
+    References:
+        Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL 2015.
+        van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018.
+    """
+
+    def call(self, positive: Any, negatives: Any, mask: Any) -> Any:
+        """What each row costs."""
+        scores = ops.concatenate(
+            [positive[:, None], ops.where(mask, negatives, LOWEST)], axis=-1
+        )
+        return ops.logsumexp(scores, axis=-1) - positive

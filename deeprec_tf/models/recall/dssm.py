@@ -1,0 +1,111 @@
+"""DSSM: Deep Structured Semantic Model (Huang et al., CIKM 2013), as a two-tower recall model.
+
+Departures from the paper: towers over embeddings of any features instead of hashed words; by
+default the softmax runs over the items of the batch (with logQ where counts are given) instead of
+four sampled documents; the smoothing factor is a temperature.
+"""
+
+import keras
+
+from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.unit_length import UnitLength
+from deeprec_tf.recall import ItemSide, joint, recall_model, two_sided_tables, with_width
+from deeprec_tf.registry import register_model
+
+
+@register_model(
+    family="recall",
+    year=2013,
+    url="https://www.microsoft.com/en-us/research/publication/learning-deep-structured-semantic-models-for-web-search-using-clickthrough-data/",
+    paper="Learning Deep Structured Semantic Models for Web Search using Clickthrough Data",
+    needs=("context", "target_item"),
+    optional=("behaviors",),
+)
+def DSSM(
+    user_feature_columns,
+    item_feature_columns,
+    *,
+    hidden_units=(256, 128, 64),
+    activation="relu",
+    dropout=0.0,
+    embedding_dim=None,
+    temperature=0.05,
+    negatives="in_batch",
+    item_table=None,
+    optimizer="adam",
+    loss=None,
+    metrics=None,
+    jit_compile="auto",
+    name="dssm",
+):
+    """A tower for the user, one for the item, and the cosine of what they give.
+
+    Args:
+        user_feature_columns: columns of the user; histories are pooled by their combiner.
+        item_feature_columns: columns of the positive item, its id first; ids start at 1.
+        hidden_units: widths of both towers; the last one is that of the vectors, a linear map.
+        activation: "dice", "prelu" or a Keras activation name.
+        dropout: share dropped behind all but the last layer, one number or one a layer.
+        embedding_dim: width of every table; those of the columns when None.
+        temperature: divides the cosine in the loss, or "learned"; losses of logits need a
+            learned one.
+        negatives: "in_batch", "all", or `Sampled(…)`, `InBatch(…)` of `deeprec_tf.candidates`.
+        item_table: `{column: array}` of the features of all items, for negatives that are not in
+            the batch.
+        optimizer: Keras optimizer or name.
+        loss: a `deeprec_tf.losses.RankingLoss` or its name; the softmax when None.
+        metrics: by output, whatever `keras.Model.compile` takes.
+        jit_compile: "auto", True or False, as in `keras.Model.compile`.
+        name: name of the model.
+
+    Returns:
+        A compiled `RecModel` whose prediction `score` (B, 1) is the cosine.
+
+    Raises:
+        ValueError: no user column, the first item column is no id, an unknown loss or set of
+            negatives, or features that `item_table` misses.
+
+    Example:
+        >>> item = SparseFeat("item_id", 20)
+        >>> DSSM([SparseFeat("user", 10)], [item], hidden_units=(8, 4)).name
+        'dssm'
+
+    References:
+        Huang et al., Learning Deep Structured Semantic Models for Web Search using Clickthrough
+        Data, CIKM 2013.
+        Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations,
+        RecSys 2019.
+    """
+    *inner_units, width = hidden_units
+    users = with_width(user_feature_columns, embedding_dim)
+    columns = with_width(item_feature_columns, embedding_dim)
+    refuse_sequences("DSSM", [*users, *columns])
+    feature_columns = [*users, *columns]
+    inputs = build_input_layers(feature_columns)
+    tables = two_sided_tables(users, columns)
+
+    def tower(side):
+        return [
+            MLP(inner_units, activation=activation, dropout=dropout, name=f"{side}_tower"),
+            keras.layers.Dense(width, use_bias=False, name=f"{side}_projection"),
+            UnitLength(name=f"{side}_unit"),
+        ]
+
+    # User tower.
+    user = embedding_lookup(inputs, tables, users)  # (B, C)
+    for layer in tower("user"):
+        user = layer(user)
+    user_vector = joint(user, "user_vector")  # (B, D)
+
+    # Item tower.
+    items = ItemSide(
+        columns, inputs, tables, tower("item"), item_table=item_table, owner="DSSM"
+    )
+    item_vector = joint(items.positive(), "item_vector")  # (B, D)
+
+    return recall_model(
+        inputs, items, user_vector, item_vector, feature_columns=feature_columns,
+        loss=loss, negatives=negatives, temperature=temperature, optimizer=optimizer,
+        metrics=metrics, jit_compile=jit_compile, name=name,
+    )
