@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.retrieval.draws import DrawingLayer
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class AllIds(keras.layers.Layer):
@@ -95,12 +97,12 @@ class ItemFeatures(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class BatchItems(keras.layers.Layer):
+class BatchItems(DrawingLayer):
     """Some of the positives of a batch, as candidates for all its positions.
 
     Args:
         number: K, how many at most; drawn anew at every call where there are more.
-        seed: seed of the draws.
+        **kwargs: `seed`, `name`.
 
     Call arguments:
         labels: integer tensor (B, T), the positive of each position, 0 for padding.
@@ -110,13 +112,9 @@ class BatchItems(keras.layers.Layer):
         int32 tensor (K,) of ids, 0 where the batch has fewer, and float tensor (K, D).
     """
 
-    gains_from_xla = False  # see SampledItems
-
-    def __init__(self, number, *, seed=None, **kwargs):
+    def __init__(self, number, **kwargs):
         super().__init__(**kwargs)
         self.number = int(number)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, labels, vectors):
         """Applies the layer."""
@@ -137,4 +135,4 @@ class BatchItems(keras.layers.Layer):
 
     def get_config(self):
         """Returns the arguments."""
-        return {**super().get_config(), "number": self.number, "seed": self.seed}
+        return {**super().get_config(), "number": self.number}

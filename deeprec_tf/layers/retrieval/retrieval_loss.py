@@ -148,6 +148,8 @@ class RetrievalLoss(keras.layers.Layer):
 def _highest(scores, valid, number):
     """The highest scores of those that count, and which of them do: (N, number) both."""
     masked = ops.where(valid, scores, -np.inf)
+    # There may be fewer than that in a small batch.
+    masked = ops.pad(masked, [(0, 0), (0, number)], constant_values=-np.inf)
     highest, _ = ops.top_k(masked, number)
     found = ops.isfinite(highest)
     return ops.where(found, highest, 0.0), found

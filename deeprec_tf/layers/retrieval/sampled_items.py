@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.retrieval.draws import DrawingLayer
+
 DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
 
 
@@ -122,7 +124,7 @@ class ItemProbability(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class SampledItems(keras.layers.Layer):
+class SampledItems(DrawingLayer):
     """Ids of items drawn at random, with replacement, anew at every call.
 
     Popularity draws by an alias table, two gathers a draw; everything has static shapes where the
@@ -136,7 +138,7 @@ class SampledItems(keras.layers.Layer):
             drawn. Not part of the configuration.
         alpha: exponent of "popularity".
         each: False draws K for the whole batch, True K for each entry of `like`.
-        seed: seed of the draws.
+        **kwargs: `seed`, `name`.
 
     Call arguments:
         like: any tensor that depends on the batch; with `each`, integer ids (B,) or (B, T).
@@ -148,11 +150,9 @@ class SampledItems(keras.layers.Layer):
         ValueError: no item is to be drawn, an unknown distribution, or counts that are none.
     """
 
-    gains_from_xla = False  # ids drawn outside and inside a compiled part would differ
-
     def __init__(
         self, vocabulary_size, number, distribution="uniform", *, counts=None, alpha=0.75,
-        each=False, seed=None, **kwargs,
+        each=False, **kwargs,
     ):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if number < 1:
@@ -162,8 +162,6 @@ class SampledItems(keras.layers.Layer):
         self.distribution = distribution
         self.alpha = float(alpha)
         self.each = each
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
         real = checked_counts(self.name, distribution, self.vocabulary_size, counts)
         self._start = None if real is None else _alias_table(real**self.alpha)
 
@@ -210,7 +208,6 @@ class SampledItems(keras.layers.Layer):
             "distribution": self.distribution,
             "alpha": self.alpha,
             "each": self.each,
-            "seed": self.seed,
         }
 
 
