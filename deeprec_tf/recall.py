@@ -24,8 +24,9 @@ from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
+from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
-from deeprec_tf.layers.retrieval.sampled_items import ItemProbability, SampledItems
+from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.roles import HISTORY_PREFIX, split_by_role
 from deeprec_tf.tables import EmbeddingTables, build_embedding_layers
 
@@ -140,7 +141,9 @@ class ItemSide:
                     f"{self.id_column.name!r} has {self.size} ids (0 is padding). Give row i the "
                     "feature of item i; deeprec_tf.data.item_table makes it."
                 )
-            dtype = "float32" if isinstance(column, DenseFeat) else "int32"
+            dtype = "int32"
+            if isinstance(column, DenseFeat):
+                values, dtype = values.reshape(self.size, column.dimension), "float32"
             layers[column.name] = ItemFeatures(
                 values.shape, values=values, feature_dtype=dtype, name=f"all_{column.name}"
             )

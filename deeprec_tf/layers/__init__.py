@@ -46,9 +46,10 @@ from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
+from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
-from deeprec_tf.layers.retrieval.sampled_items import ItemProbability, SampledItems
+from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss

@@ -86,8 +86,7 @@ class TableEmbedding(keras.layers.Layer):
 
     Call arguments:
         ids: any integer dtype, any shape (...).
-        whole: the table itself instead of rows, for a softmax over all items; `ids` only say where
-            in a model's graph that happens. Its gradient is dense.
+        whole: the table itself instead of rows, wherever the ids are; its gradient is dense.
 
     Returns:
         (..., D) in the compute dtype; (V, D) with `whole`.
@@ -97,8 +96,6 @@ class TableEmbedding(keras.layers.Layer):
         ValueError: a size is no positive integer, or `pretrained` has a wrong shape.
 
     Example:
-        >>> import numpy as np
-        >>> from deeprec_tf.layers.core.table_embedding import TableEmbedding
         >>> table = TableEmbedding(3, 2, pretrained=[[0, 0], [1, 2], [3, 4]], trainable=False)
         >>> table(np.array([[1, 2]])).numpy().tolist()
         [[[1.0, 2.0], [3.0, 4.0]]]
@@ -186,8 +183,7 @@ class TableEmbedding(keras.layers.Layer):
 
     def _checked(self, pretrained):
         values = np.array(pretrained, dtype="float32")
-        expected = (self.vocabulary_size, self.embedding_dim)
-        if values.shape != expected:
+        if values.shape != (expected := (self.vocabulary_size, self.embedding_dim)):
             raise ValueError(
                 f"TableEmbedding '{self.name}': pretrained must have the shape "
                 f"(vocabulary_size, embedding_dim) = {expected}, got {values.shape}. "

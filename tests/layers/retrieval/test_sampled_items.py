@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeprec_tf.layers import ItemProbability, SampledItems
+from tests.layers.contract import check_layer
+
+COUNTS = np.array([99, 1, 0, 5, 14, 80], "float64")  # of ids 0..5; 0 is padding
+LIKE = np.ones((2, 3), "int32")
+
+
+def probabilities(distribution):
+    if distribution == "uniform":
+        return np.full(5, 0.2)
+    if distribution == "log_uniform":
+        return np.array([np.log((k + 1) / k) / np.log(6) for k in range(1, 6)])
+    powers = COUNTS[1:] ** 0.75
+    return powers / powers.sum()
+
+
+def options_of(distribution):
+    return {"counts": COUNTS} if distribution == "popularity" else {}
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "log_uniform", "popularity"])
+def test_items_are_drawn_as_often_as_they_should(distribution):
+    layer = SampledItems(6, 40_000, distribution, seed=1, **options_of(distribution))
+    drawn = np.asarray(layer(LIKE))
+    assert drawn.dtype == "int32" and drawn.shape == (40_000,)
+    shares = np.bincount(drawn, minlength=6) / len(drawn)
+    assert shares[0] == 0, "padding was drawn"
+    np.testing.assert_allclose(shares[1:], probabilities(distribution), atol=0.012)
+    assert not np.array_equal(drawn, layer(LIKE)), "two calls drew the same"
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "log_uniform", "popularity"])
+def test_the_logarithm_is_that_of_the_draws(distribution):
+    options = {**options_of(distribution)}
+    layer = ItemProbability(6, distribution, alpha=0.75, times=7, **options)
+    ids = np.array([[1, 3], [4, 5]])
+    got = check_layer(layer, ids)
+    wanted = np.log(7 * probabilities(distribution)[ids - 1])
+    if distribution == "popularity":  # an item that never occurred has half an occurrence
+        powers = np.maximum(COUNTS[1:], 0.5) ** 0.75
+        wanted = np.log(7 * (powers / powers.sum())[ids - 1])
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    assert np.isfinite(layer(np.arange(6))).all()
+
+
+def test_draws_of_their_own_for_each_position():
+    layer = SampledItems(6, 4, each=True, seed=1)
+    assert layer(LIKE).shape == (2, 3, 4)
+    symbolic = layer(keras.Input((None,), dtype="int32"))
+    assert symbolic.shape == (None, None, 4) and symbolic.dtype == "int32"
+    run = tf.function(layer, jit_compile=True)
+    drawn = np.asarray(run(LIKE))
+    assert drawn.min() >= 1 and drawn.max() <= 5
+
+
+def test_a_loaded_model_goes_on_with_the_draws(tmp_path):
+    ids = keras.Input((), dtype="int32")
+    model = keras.Model(ids, SampledItems(6, 50, "popularity", counts=COUNTS)(ids))
+    model(np.ones(1, "int32"))
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again(np.ones(1, "int32")), model(np.ones(1, "int32")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((6, 0), {}, "number must be at least 1, got 0"),
+        ((1, 3), {}, "there is no item beside padding"),
+        ((6, 3, "zipf"), {}, "distribution must be one of .* got 'zipf'"),
+        ((6, 3, "popularity"), {"counts": COUNTS[1:]}, r"one number an id, shape \(6,\)"),
+        ((6, 3, "popularity"), {"counts": -COUNTS}, "finite, at least 0, and not all 0"),
+    ],
+)
+def test_errors(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        SampledItems(*arguments, **options)
