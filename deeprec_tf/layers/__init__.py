@@ -60,7 +60,6 @@ from deeprec_tf.layers.text.gelu import exact_gelu
 from deeprec_tf.layers.text.text_encoder import TextEncoder
 
 __all__ = [
-    "CausalAttention",
     "CIN",
     "FM",
     "MLP",
@@ -75,6 +74,7 @@ __all__ = [
     "BilinearPairs",
     "Bridge",
     "CatalogueLoss",
+    "CausalAttention",
     "CausalBlock",
     "CosineLogit",
     "DenseFields",
