@@ -46,7 +46,7 @@ class ItemFeatures(keras.layers.Layer):
         shape: shape of the table, (V,) or (V, n).
         values: the table, row i the feature of item i. Not part of the configuration: a saved
             model has the values themselves.
-        **kwargs: `name`, `dtype` ("int32", "int64" or "float32").
+        feature_dtype: "int32", "int64" or "float32".
 
     Call arguments:
         ids: integer tensor (...).
