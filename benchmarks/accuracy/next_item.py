@@ -1,0 +1,198 @@
+"""Next items on Amazon Beauty, Toys and MovieLens-1M: sequence models beside plain baselines.
+
+    DEEPREC_TF_DATA=... python benchmarks/accuracy/next_item.py --data beauty --models SASRec
+
+Leave-one-out: of every user the last item is the test, the one before it the validation, the rest
+is for training; all items compete, those that the user has seen left out. Validation NDCG@10
+chooses the epoch, the test items are ranked once. The rows of a model that is trained at every
+position are the users; else every prefix is one. A run that is broken off goes on from its last
+epoch (checkpoints in `--checkpoints`); a finished run is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from rows import Rows, cpu_seconds, use_one_thread
+
+from deeprec_tf import models, next_item_columns
+from deeprec_tf.candidates import Sampled
+from deeprec_tf.data import data_dir, latest_sequences
+from deeprec_tf.evaluation import (
+    RetrievalEvaluation,
+    evaluate_retrieval,
+    fit_ease,
+    fit_item_knn,
+    fit_markov_chain,
+    fit_popularity,
+)
+from deeprec_tf.training import BackupAndRestore
+
+K = (5, 10)
+METRICS = ("hr", "ndcg", "mrr")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: its folder and columns, and what depends on it."""
+
+    folder: str
+    item: str
+    maxlen: int
+    dropout: float
+    name: str
+
+
+DATA = {
+    "beauty": Data("amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty"),
+    "toys": Data("amazon-toys", "item_id", 50, 0.5, "Amazon Toys"),
+    "movielens": Data("movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model of the table: its builder and arguments.
+
+    Attributes:
+        builder: name of the builder, or the function that fits a baseline.
+        arguments: beside those that all share.
+        remark: what a reader of the row must know.
+    """
+
+    builder: Any
+    arguments: dict[str, Any] = field(default_factory=dict)
+    remark: str = ""
+
+
+RUNS = {
+    "popularity": Run(fit_popularity),
+    "Markov chain": Run(fit_markov_chain),
+    "item-kNN": Run(fit_item_knn),
+    "EASE": Run(fit_ease),
+    "SASRec": Run("SASRec", {"num_heads": 1}),
+    "SASRec, BCE": Run(
+        "SASRec", {"num_heads": 1, "loss": "bce", "negatives": Sampled(1, each=True)},
+        "the paper's loss, one uniform negative a position",
+    ),
+}
+WIDTH, BATCH, RATE = 64, 128, 1e-3
+EPOCHS, PATIENCE = 200, 10
+
+
+class LeaveOneOut:
+    """A data set as training, validation and test rows: histories and the item that comes next."""
+
+    def __init__(self, data: Data) -> None:
+        table = "ratings" if data.folder.startswith("movielens") else "interactions"
+        log = pd.read_parquet(data_dir() / data.folder / f"{table}.parquet")
+        codes, _ = pd.factorize(log[data.item], sort=True)
+        log = log.assign(item_id=codes + 1).sort_values(["user_id", "position"], kind="stable")
+        log = log.reset_index(drop=True)
+        self.items = int(log["item_id"].max())
+        from_end = log.groupby("user_id").cumcount(ascending=False).to_numpy()
+        self.train, self.validation, self.test = (
+            self._rows(log, from_end, target, data.maxlen) for target in (2, 1, 0)
+        )
+        self.seen_validation, self.seen_test = (
+            self._rows(log, from_end, target, int(np.bincount(log["user_id"]).max()))[
+                "hist_item_id"
+            ]
+            for target in (1, 0)
+        )
+
+    def _rows(self, log: pd.DataFrame, from_end: np.ndarray, target: int, maxlen: int) -> dict:
+        past = latest_sequences(
+            log, time="position", maxlen=maxlen, events=from_end > target,
+            users=log["user_id"][from_end == target].to_numpy(),
+        )
+        item = log["item_id"][from_end == target].to_numpy("int32")
+        return {"hist_item_id": past["hist_item_id"], "item_id": item}
+
+
+def trained(
+    name: str, data: Data, parts: LeaveOneOut, seed: int, checkpoints: Path
+) -> tuple[keras.Model, dict[str, list]]:
+    """A model at its best epoch by validation NDCG@10, and the scores of all epochs."""
+    run = RUNS[name]
+    keras.utils.set_random_seed(seed)
+    model = getattr(models, run.builder)(
+        *next_item_columns(parts.items, data.maxlen, WIDTH),
+        **{"dropout": data.dropout, **run.arguments},
+        optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
+    )
+    model.shuffle_seed = seed
+    stop = keras.callbacks.EarlyStopping(
+        "val_ndcg@10", mode="max", patience=PATIENCE, restore_best_weights=True
+    )
+    watch = RetrievalEvaluation(
+        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=10,
+        metrics=METRICS,
+    )
+    folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
+    backup = BackupAndRestore(folder, callbacks=[stop])
+    history = model.fit(
+        parts.train, batch_size=BATCH, epochs=EPOCHS, verbose=2, callbacks=[watch, stop, backup]
+    )
+    return model, history.history
+
+
+def run_one(name: str, data: Data, parts: LeaveOneOut, seed: int, checkpoints: Path) -> dict:
+    """One row: trains, and ranks the test items once."""
+    row: dict[str, Any] = {}
+    if callable(RUNS[name].builder):
+        scores = RUNS[name].builder(_with_last(parts.train), parts.items)
+        model, x = scores, parts.seen_test
+    else:
+        model, history = trained(name, data, parts, seed, checkpoints)
+        x = parts.test
+        scored = history["val_ndcg@10"]
+        row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
+                "validation_ndcg": max(scored)}  # fmt: skip
+    found = evaluate_retrieval(
+        model, x, parts.test["item_id"], seen=parts.seen_test, k=K, metrics=METRICS
+    )
+    return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
+
+
+def _with_last(rows: dict) -> np.ndarray:
+    """The training rows' items: the history and what came next."""
+    history = np.pad(rows["hist_item_id"], [(0, 0), (0, 1)])
+    history[np.arange(len(history)), (history != 0).sum(axis=1)] = rows["item_id"]
+    return history
+
+
+def main() -> None:
+    """Runs what is not there yet, all models of one seed before the next seed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
+    parser.add_argument("--models", nargs="+", default=list(RUNS), choices=list(RUNS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(3))
+    parser.add_argument("--checkpoints", type=Path, default=Path("runs/next_item"))
+    options = parser.parse_args()
+    use_one_thread()
+    rows = Rows("next_item")
+    parts: dict[str, LeaveOneOut] = {}
+    for seed in options.seeds:
+        for name in options.models:
+            for key in options.data:
+                data, once = DATA[key], callable(RUNS[name].builder) and seed > 0
+                if once or rows.done(model=name, data=data.name, seed=seed):
+                    continue
+                parts.setdefault(key, LeaveOneOut(data))
+                with cpu_seconds() as seconds:
+                    row = run_one(name, data, parts[key], seed, options.checkpoints)
+                if RUNS[name].remark:
+                    row["remark"] = RUNS[name].remark
+                print(rows.add(model=name, data=data.name, seed=seed, **row, seconds=seconds()))
+                keras.backend.clear_session()
+
+
+if __name__ == "__main__":
+    main()
