@@ -61,9 +61,10 @@ def test_training_is_that_of_one_graph(builder, options):
         np.testing.assert_allclose(fast_history[name], values, rtol=1e-4, err_msg=name)
 
 
-def test_dropout_draws_in_the_compiled_part():
+def test_dropout_is_not_compiled():
+    """XLA draws tens of times slower on a CPU."""
     model, history = trained(DeepFM, "auto", dropout=0.5)
-    assert int(model._first_rows) == 16
+    assert int(model._first_rows) == 0
     assert np.isfinite(history["loss"]).all()
 
 
@@ -200,6 +201,18 @@ def test_layers_that_are_slower_compiled_are_not_compiled():
     model = AutoInt(COLUMNS, num_layers=1, hidden_units=(4,))
     model.fit(X, Y, verbose=0)
     assert int(model._first_rows) == 0
+
+
+def test_products_of_bfloat16_are_not_compiled():
+    model = DeepFM(COLUMNS, hidden_units=(8,))
+    model.fit(X, Y, batch_size=35, verbose=0)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        half = DeepFM(COLUMNS, hidden_units=(8,))
+        half.fit(X, Y, batch_size=35, verbose=0)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert (int(model._first_rows), int(half._first_rows)) == (35, 0)
 
 
 def test_the_first_size_counts_in_every_fit():

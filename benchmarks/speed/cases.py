@@ -64,6 +64,13 @@ RECHUB = (
     Entry("Torch-RecHub", "torch_rechub", "its own data loader"),
     Entry("Torch-RecHub, ready batches", "torch_rechub", "no loader", {"ready": True}),
 )
+HALF = tuple(
+    Entry(f"{label}, bfloat16", subject, "products in half the precision",
+          {"policy": "mixed_bfloat16"}, reference=reference)
+    for label, subject, reference in (
+        ("deeprec_tf", "deeprec_tf", "Keras, bfloat16"), ("Keras", "keras", "Keras"),
+    )
+)  # fmt: skip
 SMALL, LARGE = "10 k rows", "10 M rows"
 
 CASES: dict[str, Case] = {
@@ -83,6 +90,7 @@ CASES: dict[str, Case] = {
             Entry("Keras", "keras", "one Embedding a field"),
             Entry("DeepCTR", "deepctr"),
             *RECHUB,
+            *HALF,
         ),
     ),
     "AutoInt": Case(
@@ -104,6 +112,7 @@ CASES: dict[str, Case] = {
             Entry("Keras", "keras", "one batched product for all pairs"),
             Entry("DeepCTR", "deepctr", "a layer a pair"),
             *RECHUB,
+            *HALF,
         ),
     ),
     "DIN": Case(

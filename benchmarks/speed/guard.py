@@ -40,16 +40,25 @@ class Bound:
 
 
 LEAST, MOST = 0.6, 2.0
-# Keras: DIN with sigmoid units; for DIEN a GRU with attention, which is far less work.
+# Keras: DIN with sigmoid units; for DIEN a GRU with attention, which is far less work; for BST
+# a block that computes the outputs of all steps, as ours does there.
 BOUNDS = {
     "DeepFM": Bound(speed=1.7, first_step=0.35),
     "DIN": Bound(speed=1.25, first_step=0.9),
     "DIEN": Bound(speed=1.7, first_step=0.8),
+    "DCNv2": Bound(speed=1.25, first_step=0.4),
+    "BST": Bound(speed=1.85, first_step=0.9),
+}
+# Of ours and of Keras, where they have some.
+OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "BST": ({"readout": "mean"}, {"all": True}),
 }
 DATA: dict[str, Callable[[], Workload]] = {
     "DeepFM": lambda: tabular(rows=40_000),
     "DIN": lambda: behavior(rows=20_000),
     "DIEN": lambda: behavior(rows=20_000),
+    "DCNv2": lambda: tabular(rows=40_000),
+    "BST": lambda: behavior(rows=20_000),
 }
 
 
@@ -81,10 +90,12 @@ class Row:
 class Contender:
     """One side of a model: built, warm, and ready to train turn by turn."""
 
-    def __init__(self, subject: FitSubject, model: str, data: Workload) -> None:
+    def __init__(
+        self, subject: FitSubject, model: str, data: Workload, options: dict[str, Any]
+    ) -> None:
         self.subject = subject
         start = time.process_time()
-        subject.build(model, data, BATCH, {})
+        subject.build(model, data, BATCH, options)
         subject.train(1)
         self.first_step_s = time.process_time() - start
         subject.train(2)
@@ -130,7 +141,10 @@ def measure() -> list[Row]:
     print(f"{'':<30}{'ours':>10}{'Keras':>10}{'ratio':>8}{'bound':>10}")
     for model, make in DATA.items():
         data = make()
-        sides = [Contender(subject, model, data) for subject in (ours, keras)]
+        sides = [
+            Contender(subject, model, data, options)
+            for subject, options in zip((ours, keras), OPTIONS.get(model, ({}, {})), strict=True)
+        ]
         for row in judge(model, *sides):
             print(row, flush=True)
             rows.append(row)

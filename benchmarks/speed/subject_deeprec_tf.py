@@ -5,7 +5,8 @@ Tabular models have a linear part, as the peers' have it: both lists of columns 
 DIEN has two forms: by default the builder's own (the paper's: inner products as auxiliary score,
 bilinear attention), and with `{"form": "released"}` the maths of the authors' code, which is
 DeepCTR's too (auxiliary network, attention by a network of 64 and 16 units). BST's tower reads
-the target's output, or with `{"readout": "mean"}` the mean of all.
+the target's output, or with `{"readout": "mean"}` the mean of all. `{"policy":
+"mixed_bfloat16"}` is Keras's policy of that name.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class DeepRecSubject(FitSubject):
     def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
         """Builds and compiles."""
         self.keras.utils.set_random_seed(0)
+        self.keras.mixed_precision.set_global_policy(options.get("policy", "float32"))
         builder = getattr(self.library.models, model)
         if model in TABULAR:
             columns = self._tabular_columns(data)

@@ -4,7 +4,8 @@ One `Embedding` a field, `fit` on a dict of arrays, `compile("adam", "binary_cro
 other setting. DIN's attention has sigmoid units by default; `{"dice": true}` writes Dice as a
 layer. There is no DIEN in plain Keras; in its place stands a GRU with attention over its states,
 which is less work (no second recurrence, no auxiliary loss). BST's block asks for the
-target's output alone; `{"all": true}` computes that of every step, as tutorials do.
+target's output alone; `{"all": true}` computes that of every step, as tutorials do. `{"policy":
+"mixed_bfloat16"}` is Keras's policy of that name.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class KerasSubject(FitSubject):
     def build(self, model: str, data: Workload, batch: int, options: dict[str, Any]) -> None:
         """Builds and compiles."""
         self.keras.utils.set_random_seed(0)
+        self.keras.mixed_precision.set_global_policy(options.get("policy", "float32"))
         writers = {
             "DeepFM": self._deepfm, "DCNv2": self._dcnv2, "AutoInt": self._autoint,
             "FiBiNET": self._fibinet,
