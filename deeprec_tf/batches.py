@@ -48,8 +48,9 @@ def check_batch(
     Raises:
         TypeError: the batch is no mapping, or a dtype cannot be what the column declares.
         ValueError: unknown or missing column, a label among the inputs, no rows, unequal row
-            counts, wrong rank, id out of range, NaN or infinity, more steps than `maxlen`, or
-            lengths that disagree with the padding.
+            counts, wrong rank, id out of range, NaN or infinity, more steps than `maxlen`,
+            lengths that disagree with the padding, or padding before a step of a sequence
+            (combiner "none").
 
     Example:
         >>> check_batch([SparseFeat("user", 3)], {"user": [0, 2]})["user"]
@@ -81,6 +82,8 @@ def check_batch(
     for column in dict.fromkeys(spec.column for spec in specs.values()):
         if isinstance(column, VarLenSparseFeat | VarLenDenseFeat) and column.length_name:
             _check_lengths(owner, column, arrays)
+        elif isinstance(column, VarLenSparseFeat) and column.combiner == "none":
+            _check_alignment(owner, column, arrays[column.name])
         if isinstance(column, VarLenSparseFeat) and column.weight_name:
             _check_weights(owner, column, arrays)
     return arrays
@@ -312,6 +315,18 @@ def _check_weights(owner: str, column: VarLenSparseFeat, arrays: Mapping[str, np
         raise ValueError(
             f"{owner}: {column.weight_name!r} has {weights.shape[1]} steps, {column.name!r} has "
             f"{ids.shape[1]}. Give one weight an id; weights of padding don't count."
+        )
+
+
+def _check_alignment(owner: str, column: VarLenSparseFeat, ids: np.ndarray) -> None:
+    """Raises ValueError where a step that is padding has a real one behind it."""
+    real = (ids != 0) if ids.ndim == 2 else (ids != 0).any(axis=2)
+    gaps = (real[:, 1:] & ~real[:, :-1]).any(axis=1)
+    if gaps.any():
+        row = _first_row(gaps)
+        raise ValueError(
+            f"{owner}: {column.name!r} has padding (0) before a real id in row {row}: "
+            f"{ids[row].tolist()}. Sequences are left-aligned: put all padding at the end."
         )
 
 

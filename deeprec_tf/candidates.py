@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
+
 
 @dataclass(frozen=True, slots=True)
 class AllItems:
@@ -37,6 +39,9 @@ class InBatch:
     hide_seen: bool = False
     hardest: int | None = None
 
+    def __post_init__(self) -> None:
+        _check_numbers("InBatch", number=self.number, hardest=self.hardest)
+
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
@@ -63,6 +68,25 @@ class Sampled:
     correct: bool | None = None
     hide_seen: bool = False
     hardest: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_numbers("Sampled", number=self.number, hardest=self.hardest)
+        if self.distribution not in DISTRIBUTIONS:
+            raise ValueError(
+                f"Sampled: distribution must be one of {DISTRIBUTIONS}, got {self.distribution!r}."
+            )
+        if (self.distribution == "popularity") != (self.counts is not None):
+            raise ValueError(
+                f"Sampled: counts belong to distribution='popularity', got {self.distribution!r} "
+                f"{'without' if self.counts is None else 'with'} counts. Give both or neither; "
+                "np.bincount(item_ids, minlength=vocabulary_size) makes them."
+            )
+
+
+def _check_numbers(owner: str, **numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{owner}: {name} must be at least 1, got {number!r}.")
 
 
 Candidates = AllItems | InBatch | Sampled

@@ -16,7 +16,9 @@ import tensorflow as tf
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, rows_handed_in
 from deeprec_tf.optimizers.rows import dense_gradient
 
-_FUNCTIONS = ("activation", "activity_regularizer", "kernel_regularizer", "bias_regularizer")
+_FUNCTIONS = (
+    "activation", "activity_regularizer", "kernel_regularizer", "bias_regularizer", "loss",
+)
 _OWN = ("keras", __name__.split(".")[0])
 
 

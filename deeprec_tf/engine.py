@@ -136,6 +136,11 @@ class RecModel(InputPath, keras.Model):
                 f"{self.name}.compile: the loss of a recall model is part of its graph, got "
                 f"loss={loss!r}. Leave loss out here, and give it to the builder."
             )
+        if self.has_row_loss and kwargs.get("metrics"):
+            raise ValueError(
+                f"{self.name}.compile: metrics={kwargs['metrics']!r} would compare rewards with "
+                "scores. Use deeprec_tf.evaluation.RetrievalEvaluation among fit's callbacks."
+            )
         self._jit_asked = kwargs.get("jit_compile", "auto")
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
 
@@ -152,7 +157,11 @@ class RecModel(InputPath, keras.Model):
         for factor in (y, sample_weight):
             if factor is not None:
                 losses = losses * tf.reshape(tf.cast(factor, losses.dtype), (-1, 1))
-        return tf.add_n([tf.reduce_mean(losses), *(tf.cast(v, losses.dtype) for v in self.losses)])
+        # A replica may have no rows; losses of replicas are summed, as Keras's own.
+        rows = tf.cast(tf.shape(losses)[0], losses.dtype)
+        mean = tf.math.divide_no_nan(tf.reduce_sum(losses), rows)
+        mean = mean / tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.add_n([mean, *(tf.cast(value, mean.dtype) for value in self.losses)])
 
     # ---- the input path -----------------------------------------------------------------
 

@@ -101,7 +101,8 @@ class InputPath(Model):
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
         binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
-        return clean_labels(f"{self.name}.{where}", y, self.output, binary=binary)
+        outputs = self.output["score"] if self.has_row_loss else self.output
+        return clean_labels(f"{self.name}.{where}", y, outputs, binary=binary)
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
         """Hashes strings, checks ids and lifts labels in batches of the user's own dataset."""

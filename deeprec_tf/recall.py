@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from deeprec_tf import losses
-from deeprec_tf.candidates import AllItems, Candidates, InBatch, candidate_sets
+from deeprec_tf.candidates import AllItems, Candidates, InBatch, Sampled, candidate_sets
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import (
-    DenseFeat,
     FeatureColumn,
     SparseFeat,
     VarLenSparseFeat,
 )
-from deeprec_tf.inputs import Tables, Tensors, embedding_lookup, padding_mask
+from deeprec_tf.inputs import Tensors, padding_mask
+from deeprec_tf.item_side import ItemSide as ItemSide
+from deeprec_tf.item_side import item_tower as item_tower
+from deeprec_tf.item_side import two_sided_tables as two_sided_tables
 from deeprec_tf.layers.core.prediction import PredictionLayer
-from deeprec_tf.layers.core.table_embedding import TableEmbedding
-from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
+from deeprec_tf.layers.retrieval.all_items import BatchItems
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.roles import HISTORY_PREFIX, split_by_role
-from deeprec_tf.tables import EmbeddingTables, build_embedding_layers
 
 STEPS_IN_BATCH = 1024
 
@@ -75,155 +74,12 @@ def with_width(
     return [widened(column) for column in feature_columns]
 
 
-def item_id_column(item_feature_columns: Sequence[FeatureColumn], *, owner: str) -> SparseFeat:
-    """The column that names the item: the first, a `SparseFeat`.
-
-    Raises:
-        ValueError: the first column is none.
-    """
-    first = item_feature_columns[0] if item_feature_columns else None
-    if not isinstance(first, SparseFeat):
-        raise ValueError(
-            f"{owner}: the first of item_feature_columns must be the SparseFeat of the item's id, "
-            f"got {getattr(first, 'name', None)!r}. Further features of the item come after it."
-        )
-    return first
-
-
-def two_sided_tables(
-    user_feature_columns: Sequence[FeatureColumn], item_feature_columns: Sequence[FeatureColumn]
-) -> EmbeddingTables:
-    """Tables of both sides; those that items read are variables of their own.
-
-    So a tower can be cut out, and a whole table can be multiplied by.
-    """
-    of_items = build_embedding_layers(item_feature_columns, fuse=False)
-    names = set(of_items)
-    rest = [c for c in user_feature_columns if getattr(c, "embedding_name", None) not in names]
-    return EmbeddingTables({**build_embedding_layers(rest), **of_items})
-
-
-class ItemSide:
-    """How items become vectors: the positive of a row, the catalogue, or any ids.
-
-    Args:
-        columns: the item's columns, its id first.
-        inputs: Inputs by name.
-        tables: tables by name.
-        tower: layers that follow on the joined features, applied one after another.
-        item_table: `{column: array}` of the features of every item, row i that of id i; wanted for
-            columns besides the id where a loss needs items that are not in the batch.
-        owner: the model's name, for messages.
-    """
-
-    def __init__(
-        self, columns: Sequence[FeatureColumn], inputs: Tensors, tables: Tables,
-        tower: Sequence[Callable[[Any], Any]] = (), *, item_table: Mapping[str, Any] | None = None,
-        owner: str = "model",
-    ) -> None:
-        self.owner = owner
-        self.columns = list(columns)
-        self.id_column = item_id_column(columns, owner=owner)
-        self.inputs, self.tables, self.tower = inputs, tables, list(tower)
-        self.ids = inputs[self.id_column.name]  # (B,)
-        self.size = self.id_column.vocabulary_size
-        self._features = self._feature_layers(item_table or {})
-
-    def _feature_layers(self, item_table: Mapping[str, Any]) -> dict[str, ItemFeatures]:
-        layers = {}
-        for column in self.columns[1:]:
-            if column.name not in item_table:
-                continue
-            values = np.asarray(item_table[column.name])
-            if len(values) != self.size:
-                raise ValueError(
-                    f"{self.owner}: item_table[{column.name!r}] has {len(values)} rows, but "
-                    f"{self.id_column.name!r} has {self.size} ids (0 is padding). Give row i the "
-                    "feature of item i; deeprec_tf.data.item_table makes it."
-                )
-            dtype = "int32"
-            if isinstance(column, DenseFeat):
-                values, dtype = values.reshape(self.size, column.dimension), "float32"
-            layers[column.name] = ItemFeatures(
-                values.shape, values=values, feature_dtype=dtype, name=f"all_{column.name}"
-            )
-        return layers
-
-    def encode(self, features: Tensors) -> Any:
-        """The vectors of items whose features are given: (..., D)."""
-        vector = embedding_lookup(features, self.tables, self.columns)
-        for layer in self.tower:
-            vector = layer(vector)
-        return vector
-
-    def features_of(self, ids: Any, known: Tensors | None = None) -> dict[str, Any]:
-        """What is known of some ids.
-
-        Args:
-            ids: integer tensor (...).
-            known: columns that are there already.
-
-        Raises:
-            ValueError: a column is in no item_table.
-        """
-        features = {self.id_column.name: ids, **(known or {})}
-        for column in self.columns[1:]:
-            if column.name in features:
-                continue
-            if column.name not in self._features:
-                raise ValueError(
-                    f"{self.owner}: {column.name!r} is wanted of items that are not the row's own. "
-                    f"Pass item_table={{{column.name!r}: array}}, row i that of item i; for the "
-                    f"history alone a column {HISTORY_PREFIX + column.name!r} does, for negatives "
-                    "there is 'in_batch'."
-                )
-            features[column.name] = self._features[column.name](ids)
-        return features
-
-    def vectors_of(self, ids: Any) -> Any:
-        """The vectors of some ids: (...) to (..., D)."""
-        return self.encode(self.features_of(ids))
-
-    def positive(self) -> Any:
-        """The vector of the row's item (B, D)."""
-        return self.encode(self.inputs)
-
-    def all(self, like: Any) -> Any:
-        """The vectors of all ids, padding's among them: (V, D)."""
-        table = self.tables[str(self.id_column.embedding_name)]
-        if len(self.columns) == 1 and not self.tower and isinstance(table, TableEmbedding):
-            return table(like, whole=True)
-        return self.vectors_of(AllIds(self.size)(like))
-
-
-def item_tower(columns: Sequence[FeatureColumn], width: int | None) -> list[Any]:
-    """The map from an item's joined features to its vector.
-
-    The id alone is its own vector, as the models know items by a table that is tied to their
-    output; other features, or another width, are mapped linearly.
-    """
-    own = columns[0]
-    if len(columns) == 1 and width in (None, own.embedding_dim):
-        return []
-    units = own.embedding_dim if width is None else width
-    return [keras.layers.Dense(units, use_bias=False, name="item_projection")]
-
-
-def with_context(states: Any, context: Any) -> Any:
-    """States (B, T, d) or (B, d) that know the user's other features (B, C): d + C mapped to d."""
-    width = states.shape[-1]
-    of_states = keras.layers.Dense(width, use_bias=False, name="state_projection")(states)
-    of_context = keras.layers.Dense(width, name="context_projection")(context)
-    if len(states.shape) == 3:
-        of_context = keras.ops.expand_dims(of_context, 1)
-    return keras.layers.Add(name="states_and_context")([of_states, of_context])
-
-
 @dataclasses.dataclass(frozen=True)
 class UserSequence:
     """The user's side of a sequence model.
 
     Attributes:
+        columns: the user's columns; histories stay sequences.
         ids: ids of the history (B, T).
         vectors: vectors of its items (B, T, D), by the item side's own maps.
         mask: bool (B, T), True = real.
@@ -231,6 +87,7 @@ class UserSequence:
         maxlen: longest history.
     """
 
+    columns: list[FeatureColumn]
     ids: Any
     vectors: Any
     mask: Any
@@ -262,14 +119,29 @@ def user_sequence(
         name: items.inputs[history.name]
         for name, history in zip(with_history, roles.behaviors[1:], strict=True)
     })
-    taken = {column.name for column in (*roles.behaviors, *columns)}
+    histories = {column.name: column for column in roles.behaviors}
     return UserSequence(
+        columns=[histories.get(column.name, column) for column in user_feature_columns],
         ids=ids,
         vectors=items.encode(features),
         mask=padding_mask(items.inputs, roles.behaviors),
-        context=[c for c in user_feature_columns if c.name not in taken],
+        context=[c for c in user_feature_columns if c.name not in histories],
         maxlen=roles.behaviors[0].maxlen,
     )
+
+
+def cosine_temperature(temperature: float | str | None, loss: Any) -> float | str:
+    """The temperature of a model that compares by the cosine, where none is given.
+
+    .05 for the softmax, a learned scale for losses of logits, and 1 for those of pairs, so that
+    the margin of a triplet is one of cosines.
+    """
+    if temperature is not None:
+        return temperature
+    if loss in (None, "softmax") or isinstance(loss, losses.Softmax):
+        return 0.05
+    reads_logits = loss in ("bce", "gbce") or getattr(loss, "reads_logits", False)
+    return "learned" if reads_logits else 1.0
 
 
 def joint(tensor: Any, name: str) -> Any:
@@ -313,7 +185,7 @@ def recall_model(
         negatives: see `deeprec_tf.candidates`.
         temperature: divides scores in the loss, or "learned".
         optimizer: Keras optimizer or name.
-        metrics: whatever `keras.Model.compile` takes, by output.
+        metrics: none; see `RetrievalEvaluation`.
         jit_compile: as in `keras.Model.compile`.
         name: name of the model.
 
@@ -359,9 +231,13 @@ def _against(
             ids, vectors = labels, positives
             if is_sequence or one.number is not None:
                 ids, vectors = BatchItems(one.number or STEPS_IN_BATCH)(labels, positives)
+            is_drawn = ids is not labels
             distribution, times, is_corrected = "popularity", 1, one.counts is not None
+            if is_drawn:
+                times = one.number or STEPS_IN_BATCH
             alpha, of_positive = 1.0, one.correct_positive
         else:
+            is_drawn = True
             ids = SampledItems(
                 items.size, one.number, one.distribution, counts=one.counts, alpha=one.alpha,
                 each=one.each,
@@ -376,9 +252,21 @@ def _against(
             items.size, distribution, counts=one.counts, alpha=alpha, times=times,
             name=f"log_q_{place}",
         )
-        candidates.append((ids, vectors, probability(ids)))
+        drawn = None if is_drawn else labels  # as many as the batch has rows
+        candidates.append((ids, vectors, probability(ids, drawn)))
         if positive_log_q is None and of_positive:
-            positive_log_q = probability(labels)
+            positive_log_q = probability(labels, drawn)
+    if len({len(one) for one in candidates}) > 1:
+        raise ValueError(
+            f"{items.owner}: some of the negatives are corrected for how they are drawn and some "
+            "not, so their scores do not compare. Give InBatch counts, or Sampled correct=False."
+        )
+    is_uniform = all(isinstance(one, Sampled) and one.distribution == "uniform" for one in sets)
+    if isinstance(loss, losses.GBCE) and not is_uniform:
+        raise ValueError(
+            f"{items.owner}: loss='gbce' is calibrated for items drawn uniformly, got {sets}. Use "
+            "Sampled(n)."
+        )
     hidden = {one.hide_seen for one in sets}
     if hidden == {True, False} or (True in hidden and seen is None):
         raise ValueError(

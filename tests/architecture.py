@@ -13,7 +13,8 @@ PACKAGE = "deeprec_tf"
 NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
-        "dense_part", "input_path", "interactions", "text", "candidates", "recall"}  # fmt: skip
+        "dense_part", "input_path", "interactions", "text", "candidates", "recall",
+        "item_side"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -45,9 +46,10 @@ RULES = {
     "inputs": ({"features", "layers", "tables"}, NUMERIC, set()),
     "candidates": (set(), set(), set()),
     "recall": (
-        {"features", "roles", "inputs", "tables", "layers", "losses", "candidates", "engine"},
+        {"features", "roles", "inputs", "layers", "losses", "candidates", "engine", "item_side"},
         NUMERIC, set(),
     ),
+    "item_side": ({"features", "batches", "inputs", "tables", "layers", "roles"}, NUMERIC, set()),
     "interactions": ({"features", "inputs", "layers"}, NUMERIC, set()),
     "dense_part": (
         {"layers.core.table_embedding", "optimizers.rows"}, NUMERIC | {"tensorflow"}, set(),

@@ -23,3 +23,19 @@ def test_names_and_lists():
 def test_errors(negatives, message):
     with pytest.raises(ValueError, match=message):
         candidate_sets(negatives, owner="M")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: InBatch(number=0), "InBatch: number must be at least 1, got 0"),
+        (lambda: InBatch(hardest=0), "InBatch: hardest must be at least 1, got 0"),
+        (lambda: Sampled(0), "Sampled: number must be at least 1, got 0"),
+        (lambda: Sampled(4, "zipf"), "Sampled: distribution must be one of .* got 'zipf'"),
+        (lambda: Sampled(4, "popularity"), "Sampled: counts belong to .* without counts"),
+        (lambda: Sampled(4, counts=[0, 1]), "Sampled: counts belong to .* with counts"),
+    ],
+)
+def test_sets_that_would_be_silently_others_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

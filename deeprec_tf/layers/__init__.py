@@ -46,20 +46,26 @@ from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
+from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
-from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
+from deeprec_tf.layers.retrieval.retrieval_loss import AtMost, RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
+from deeprec_tf.layers.sequence.with_context import WithContext
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
 from deeprec_tf.layers.text.gelu import exact_gelu
 from deeprec_tf.layers.text.text_encoder import TextEncoder
 
 __all__ = [
+    "AtMost",
+    "WithContext",
+    "FlatItems",
+    "ItemsInPlace",
     "CIN",
     "FM",
     "MLP",

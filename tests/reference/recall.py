@@ -74,7 +74,7 @@ def row_losses(labels, of_position):
     result = np.zeros(rows)
     for row, step in places:
         result[row] += of_position[row, step]
-    return result if labels.ndim == 1 else result * rows / max(len(places), 1)
+    return result * rows / max(len(places), 1)
 
 
 def catalogue_loss(queries, labels, items, temperature):

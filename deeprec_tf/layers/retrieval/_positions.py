@@ -46,7 +46,8 @@ class Positions:
         """What each row adds to the mean over all positions of the batch.
 
         The mean of these over the rows is the mean of the losses over the positions that have a
-        positive; so a weight of a row weighs all its positions.
+        positive; so a weight of a row weighs all its positions. Under a strategy these are the
+        positions of a replica's share of the batch.
 
         Args:
             losses: float32 tensor (N,).
@@ -55,8 +56,8 @@ class Positions:
             float32 tensor (B, 1).
         """
         if not self.is_sequence:
-            return ops.where(self.real, losses, 0.0)[:, None]
-        if isinstance(self._steps, AllSteps):
+            losses = ops.where(self.real, losses, 0.0)[:, None]
+        elif isinstance(self._steps, AllSteps):
             losses = ops.where(self.real, ops.reshape(losses, self._shape), 0.0)
         else:
             losses = self._steps.restore(losses)

@@ -54,6 +54,7 @@ class ItemProbability(keras.layers.Layer):
 
     Call arguments:
         ids: integer tensor (...); padding gets some finite number.
+        drawn: where the number of draws is that of a batch, any tensor with as many rows.
 
     Returns:
         float32 tensor (...).
@@ -79,7 +80,7 @@ class ItemProbability(keras.layers.Layer):
             powers = np.maximum(real, 0.5) ** self.alpha
             self._start = np.log(powers / powers.sum())
 
-    def build(self, ids_shape):
+    def build(self, ids_shape, drawn_shape=None):
         """Makes the table of logarithms, for "popularity"."""
         if self.distribution != "popularity":
             return
@@ -94,7 +95,7 @@ class ItemProbability(keras.layers.Layer):
             name="log_probability", autocast=False,
         )
 
-    def call(self, ids):
+    def call(self, ids, drawn=None):
         """Applies the layer."""
         if self.distribution == "popularity":
             logarithms = ops.take(self.logarithms, ids, axis=0)
@@ -104,9 +105,11 @@ class ItemProbability(keras.layers.Layer):
             logarithms = ops.log(share)
         else:
             logarithms = ops.zeros(ops.shape(ids), "float32") - math.log(self.vocabulary_size - 1)
+        if drawn is not None:
+            logarithms = logarithms + ops.log(ops.cast(ops.shape(drawn)[0], "float32"))
         return logarithms + math.log(self.times)
 
-    def compute_output_spec(self, ids):
+    def compute_output_spec(self, ids, drawn=None):
         """One number an id."""
         return keras.KerasTensor(ids.shape, dtype="float32")
 

@@ -12,6 +12,26 @@ LARGEST_SCALE = 100.0
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
+class AtMost(keras.constraints.Constraint):
+    """Keeps a weight from growing beyond a number.
+
+    Args:
+        limit: the number.
+    """
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, weight):
+        """The weight, held at the limit."""
+        return ops.minimum(weight, self.limit)
+
+    def get_config(self):
+        """Returns the limit."""
+        return {"limit": self.limit}
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
 class RetrievalLoss(keras.layers.Layer):
     """A ranking loss of <query, positive> against <query, candidate>.
 
@@ -55,7 +75,8 @@ class RetrievalLoss(keras.layers.Layer):
         self.loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
         self.temperature = temperature
         self.hardest = list(hardest)
-        if temperature != "learned" and not temperature > 0:
+        is_number = isinstance(temperature, int | float) and temperature > 0
+        if temperature != "learned" and not is_number:
             raise ValueError(
                 f"{self.name}: temperature must be above 0 or 'learned', got {temperature!r}."
             )
@@ -65,7 +86,8 @@ class RetrievalLoss(keras.layers.Layer):
         self.log_scale = self.bias = None
         if self.temperature == "learned":
             self.log_scale = self.add_weight(
-                shape=(), initializer=keras.initializers.Constant(math.log(10.0)), name="log_scale"
+                shape=(), initializer=keras.initializers.Constant(math.log(10.0)),
+                constraint=AtMost(math.log(LARGEST_SCALE)), name="log_scale",
             )
             if self.loss.reads_logits:
                 self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
@@ -104,7 +126,7 @@ class RetrievalLoss(keras.layers.Layer):
     def _scaled(self, scores):
         if self.log_scale is None:
             return scores / self.temperature
-        scores = scores * ops.exp(ops.minimum(self.log_scale, math.log(LARGEST_SCALE)))
+        scores = scores * ops.exp(self.log_scale)
         return scores if self.bias is None else scores + self.bias
 
     def _valid(self, at, ids, own, seen, is_shared):
@@ -114,13 +136,11 @@ class RetrievalLoss(keras.layers.Layer):
         valid = ops.logical_and(ops.not_equal(each, own[:, None]), ops.not_equal(each, 0))
         if seen is None:
             return valid
-        rows = ids[None, :, None] if is_shared else ids[..., None]
         if not is_shared and len(ids.shape) == 3:
             at_seen = at.of_rows(ops.cast(seen, own.dtype))
             is_seen = ops.any(ops.equal(each[..., None], at_seen[:, None]), axis=-1)
         else:
-            is_seen = ops.any(ops.equal(rows, ops.cast(seen, own.dtype)[:, None, :]), axis=-1)
-            is_seen = at.of_rows(is_seen)
+            is_seen = at.of_rows(_among(ids[None] if is_shared else ids, ops.cast(seen, own.dtype)))
         return ops.logical_and(valid, ops.logical_not(is_seen))
 
     def compute_mask(self, *args, **kwargs):
@@ -143,6 +163,15 @@ class RetrievalLoss(keras.layers.Layer):
             "temperature": self.temperature,
             "hardest": self.hardest,
         }
+
+
+def _among(ids, seen):
+    """Whether ids (1, K) or (B, K) stand among those of a row (B, S); (B, K), S at a time."""
+    found = ops.logical_and(ids < 0, seen[:, :1] < 0)
+    return ops.fori_loop(
+        0, ops.shape(seen)[1],
+        lambda s, found: ops.logical_or(found, ops.equal(ids, ops.take(seen, [s], axis=1))), found,
+    )
 
 
 def _highest(scores, valid, number):

@@ -10,7 +10,14 @@ import keras
 from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.unit_length import UnitLength
-from deeprec_tf.recall import ItemSide, joint, recall_model, two_sided_tables, with_width
+from deeprec_tf.recall import (
+    ItemSide,
+    cosine_temperature,
+    joint,
+    recall_model,
+    two_sided_tables,
+    with_width,
+)
 from deeprec_tf.registry import register_model
 
 
@@ -30,7 +37,7 @@ def DSSM(
     activation="relu",
     dropout=0.0,
     embedding_dim=None,
-    temperature=0.05,
+    temperature=None,
     negatives="in_batch",
     item_table=None,
     optimizer="adam",
@@ -48,14 +55,14 @@ def DSSM(
         activation: "dice", "prelu" or a Keras activation name.
         dropout: share dropped behind all but the last layer, one number or one a layer.
         embedding_dim: width of every table; those of the columns when None.
-        temperature: divides the cosine in the loss, or "learned"; losses of logits need a
-            learned one.
+        temperature: divides the cosine in the loss, or "learned", a scale and for losses of
+            logits a bias; when None .05 for the softmax, "learned" for losses of logits, 1 else.
         negatives: "in_batch", "all", or `Sampled(…)`, `InBatch(…)` of `deeprec_tf.candidates`.
         item_table: `{column: array}` of the features of all items, for negatives that are not in
             the batch.
         optimizer: Keras optimizer or name.
         loss: a `deeprec_tf.losses.RankingLoss` or its name; the softmax when None.
-        metrics: by output, whatever `keras.Model.compile` takes.
+        metrics: none; `RetrievalEvaluation` measures during training.
         jit_compile: "auto", True or False, as in `keras.Model.compile`.
         name: name of the model.
 
@@ -106,6 +113,6 @@ def DSSM(
 
     return recall_model(
         inputs, items, user_vector, item_vector, feature_columns=feature_columns,
-        loss=loss, negatives=negatives, temperature=temperature, optimizer=optimizer,
-        metrics=metrics, jit_compile=jit_compile, name=name,
+        loss=loss, negatives=negatives, temperature=cosine_temperature(temperature, loss),
+        optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, name=name,
     )

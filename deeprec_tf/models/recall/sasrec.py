@@ -15,6 +15,7 @@ from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_seque
 from deeprec_tf.layers.attention.causal_block import CausalBlock
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
+from deeprec_tf.layers.sequence.with_context import WithContext
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -22,7 +23,6 @@ from deeprec_tf.recall import (
     recall_model,
     two_sided_tables,
     user_sequence,
-    with_context,
     with_width,
 )
 from deeprec_tf.registry import register_model
@@ -74,7 +74,7 @@ def SASRec(
             the id.
         optimizer: Keras optimizer or name.
         loss: a `deeprec_tf.losses.RankingLoss` or its name; the softmax when None.
-        metrics: by output, whatever `keras.Model.compile` takes.
+        metrics: none; `RetrievalEvaluation` measures during training.
         jit_compile: "auto", True or False, as in `keras.Model.compile`.
         name: name of the model.
 
@@ -96,8 +96,7 @@ def SASRec(
     """
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
-    feature_columns = [*users, *columns]
-    inputs = build_input_layers(feature_columns)
+    inputs = build_input_layers([*users, *columns])
     tables = two_sided_tables(users, columns)
     items = ItemSide(
         columns, inputs, tables, item_tower(columns, hidden_size), item_table=item_table,
@@ -119,14 +118,17 @@ def SASRec(
             states, history.mask
         )
     states = keras.layers.LayerNormalization(epsilon=1e-8, name="states")(states)
+    last = LastStep(name="last_state")(states, history.mask)  # (B, d)
     if history.context:
-        states = with_context(states, embedding_lookup(inputs, tables, history.context))
+        join = WithContext(name="context")
+        context = embedding_lookup(inputs, tables, history.context)  # (B, C)
+        states, last = join(states, context), join(last, context)
 
     # The user is the last state; each state is to score the next item highest.
-    user_vector = joint(LastStep(name="last_state")(states, history.mask), "user_vector")
+    user_vector = joint(last, "user_vector")
     item_vector = joint(items.positive(), "item_vector")  # (B, d)
     return recall_model(
-        inputs, items, user_vector, item_vector, feature_columns=feature_columns,
+        inputs, items, user_vector, item_vector, feature_columns=[*history.columns, *columns],
         queries=states,
         labels=NextStep(name="labels")(history.ids, items.ids, history.mask),
         positives=NextStep(name="positives")(history.vectors, item_vector, history.mask),

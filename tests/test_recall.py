@@ -1,0 +1,134 @@
+"""What recall models share: sets of candidates beside each other, features of items, bad input."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeprec_tf import SparseFeat, VarLenSparseFeat, next_item_columns
+from deeprec_tf.candidates import InBatch, Sampled
+from deeprec_tf.models import DSSM, SASRec
+from deeprec_tf.tables import table_values
+
+ITEMS, ROWS = 40, 64
+USERS, COLUMNS = next_item_columns(ITEMS, maxlen=6, embedding_dim=8)
+GENERATOR = np.random.default_rng(0)
+SHARES = 1.0 / np.arange(1, ITEMS + 1)
+SHARES /= SHARES.sum()
+COUNTS = np.concatenate([[0], SHARES * 1e4])
+X = {
+    "hist_item_id": np.tile([[3, 5, 0, 0]], (ROWS, 1)),
+    "item_id": GENERATOR.choice(ITEMS, size=ROWS, p=SHARES) + 1,
+}
+
+
+def user():
+    return [SparseFeat("user", 3)]
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        [InBatch(counts=COUNTS), Sampled(2000)],
+        [InBatch(counts=COUNTS), Sampled(2000, "popularity", counts=COUNTS)],
+    ],
+)
+def test_corrected_sets_count_what_they_are_drawn_for(sets):
+    """With equal scores each set estimates the catalogue's sum of exponentials: two give twice."""
+    x = {"user": np.zeros(ROWS, int), "item_id": X["item_id"]}
+    model = DSSM(user(), COLUMNS, hidden_units=(4,), negatives=sets, temperature=1e6)
+    loss = model.evaluate(x, batch_size=ROWS, verbose=0)
+    logs = np.log(SHARES[x["item_id"] - 1] * ROWS)  # what the positive is corrected by
+    wanted = np.mean(np.log(np.exp(-logs) + 2 * ITEMS) + logs)
+    assert loss == pytest.approx(wanted, abs=0.25)
+
+
+def test_sets_with_and_without_correction_do_not_compare():
+    with pytest.raises(ValueError, match="SASRec: some of the negatives are corrected"):
+        SASRec(USERS, COLUMNS, negatives=[InBatch(), Sampled(5)])
+    SASRec(USERS, COLUMNS, negatives=[InBatch(), Sampled(5, correct=False)])
+
+
+def test_gbce_wants_uniform_items():
+    with pytest.raises(ValueError, match="loss='gbce' is calibrated for items drawn uniformly"):
+        SASRec(USERS, COLUMNS, loss="gbce", negatives="in_batch")
+
+
+def test_a_triplet_is_one_of_cosines():
+    assert DSSM(user(), COLUMNS, loss="triplet").get_layer("row_loss").temperature == 1.0
+    assert DSSM(user(), COLUMNS, loss="bce").get_layer("row_loss").temperature == "learned"
+    assert DSSM(user(), COLUMNS).get_layer("row_loss").temperature == 0.05
+
+
+def test_start_values_of_the_history_are_those_of_the_items():
+    values = GENERATOR.normal(size=(ITEMS + 1, 8))
+    past = SparseFeat(
+        "hist_item_id", ITEMS + 1, embedding_dim=8, embedding_name="item_id", pretrained=values
+    )
+    model = SASRec([VarLenSparseFeat(past, 6)], COLUMNS)
+    np.testing.assert_allclose(table_values(model, "item_id"), values, rtol=1e-6)
+
+
+def test_items_may_have_lists(tmp_path):
+    genres = VarLenSparseFeat(SparseFeat("genres", 7, embedding_dim=8), 3)
+    table = {"genres": np.random.default_rng(0).integers(1, 7, (ITEMS + 1, 3))}
+    table["genres"][:, 2] = 0
+    x = {**X, "genres": table["genres"][X["item_id"]]}
+    for negatives in ("all", Sampled(4, each=True), Sampled(4)):
+        model = SASRec(USERS, [*COLUMNS, genres], item_table=table, negatives=negatives)
+        assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_a_user_without_a_history_is_known_by_the_rest():
+    model = SASRec([*USERS, *user()], COLUMNS)
+    x = {"hist_item_id": np.zeros((3, 4), int), "user": np.arange(3), "item_id": np.full(3, 5)}
+    assert np.ptp(model.predict(x, verbose=0)) > 0
+
+
+def test_data_sets_without_labels_and_short_batches():
+    data = tf.data.Dataset.from_tensor_slices({k: v[:13] for k, v in X.items()}).batch(6)
+    model = SASRec(USERS, COLUMNS, negatives=Sampled(4))
+    assert np.isfinite(model.fit(data, verbose=0).history["loss"]).all()
+    assert np.isfinite(model.evaluate(data, verbose=0))
+    empty = {"hist_item_id": np.zeros((4, 3), int), "item_id": np.arange(1, 5)}
+    assert model.evaluate(empty, verbose=0) == 0.0
+
+
+def test_a_loss_that_xla_might_refuse_stays_outside():
+    from deeprec_tf.dense_part import _may_be_compiled
+    from deeprec_tf.losses import RankingLoss, Softmax
+
+    class Own(RankingLoss):
+        def call(self, positive, negatives, mask):
+            return tf.numpy_function(lambda p: p, [positive], tf.float32)
+
+    for loss, wanted in ((Softmax(), True), (Own(), False)):
+        model = DSSM(user(), COLUMNS, loss=loss, temperature=1.0)
+        assert _may_be_compiled(model.get_layer("row_loss")) is wanted
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: DSSM(user(), [SparseFeat("item_id", 41, use_hash=True)]), "'item_id' is hashed"),
+        (
+            lambda: SASRec(USERS, COLUMNS).fit({**X, "hist_item_id": X["hist_item_id"][:, ::-1]}),
+            r"'hist_item_id' has padding \(0\) before a real id in row 0: \[0, 0, 5, 3\]",
+        ),
+        (lambda: SASRec(USERS, COLUMNS, metrics=["mse"]), "metrics=.*RetrievalEvaluation"),
+        (lambda: SASRec(USERS, COLUMNS).fit(X, {"score": np.ones(ROWS)}), "the model has one outp"),
+        (lambda: SASRec(USERS, COLUMNS, item_table={"cat": [1]}), "item_table has 'cat', which is"),
+        (
+            lambda: SASRec(
+                USERS, [*COLUMNS, SparseFeat("cat", 3)], item_table={"cat": np.full(41, 5)}
+            ),
+            "item_table.*'cat'",
+        ),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
