@@ -33,9 +33,14 @@ def mirrored_batch(subject):
 
 
 def options_of(card, activation):
-    """The activation, where the model has one, and no dropout: replicas draw masks of their own."""
+    """The activation, where the model has one, and nothing that a replica has of its own.
+
+    So no dropout, and negatives that are not those of the replica's rows.
+    """
     parameters = inspect.signature(card.builder).parameters
     options = {name: 0.0 for name in parameters if name.endswith("dropout")}
+    if "negatives" in parameters:
+        options["negatives"] = "all"
     return {**options, "activation": activation} if "activation" in parameters else options
 
 
