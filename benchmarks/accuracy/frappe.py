@@ -23,7 +23,7 @@ from deeprec_tf.training import benchmark_recipe
 
 TOWER = {"hidden_units": (400, 400, 400), "batch_norm": True}
 PLAIN = {"hidden_units": (400, 400, 400)}
-# Half of the published layers, heads and widths; AutoInt alone needs them all (see docs/accuracy.md).
+# Half of the published layers, heads and widths; AutoInt without a tower needs them all.
 ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 16}
 SMALLER = "3 layers of 2 heads of 16 units, published with 5 of 4 heads of 32"
 # Model: builder, lambda of the penalty, arguments of the builder, remark.
