@@ -154,7 +154,7 @@ class ItemSide:
         table = self.tables[str(self.id_column.embedding_name)]
         if len(self.columns) == 1 and not self.tower and isinstance(table, TableEmbedding):
             return table(like, whole=True)
-        return self.vectors_of(AllIds(self.size)(like))
+        return self.encode(self.features_of(AllIds(self.size)(like)))
 
 
 def item_tower(columns: Sequence[FeatureColumn], width: int | None) -> list[Any]:

@@ -1,5 +1,6 @@
 """Layers: tensors in, tensors out. No feature column is known here."""
 
+from deeprec_tf.layers.attention.additive_pooling import AdditivePooling
 from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.causal_attention import CausalAttention
@@ -12,6 +13,7 @@ from deeprec_tf.layers.core.activations import PReLU, activation_layer
 from deeprec_tf.layers.core.dense_fields import DenseFields
 from deeprec_tf.layers.core.dice import Dice
 from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
+from deeprec_tf.layers.core.gelu import exact_gelu
 from deeprec_tf.layers.core.hash_ids import HashIds
 from deeprec_tf.layers.core.masking import PaddingMask, masked_softmax
 from deeprec_tf.layers.core.mlp import MLP
@@ -44,6 +46,7 @@ from deeprec_tf.layers.interaction.vector_cross import VectorCross
 from deeprec_tf.layers.recurrent.bi_lstm import BiLSTM
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
+from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
@@ -58,7 +61,6 @@ from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 from deeprec_tf.layers.sequence.with_context import WithContext
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
-from deeprec_tf.layers.text.gelu import exact_gelu
 from deeprec_tf.layers.text.text_encoder import TextEncoder
 
 __all__ = [
@@ -66,8 +68,10 @@ __all__ = [
     "FM",
     "MLP",
     "SENET",
+    "AdditivePooling",
     "AllIds",
     "AtMost",
+    "AppendOne",
     "AttentionPoolingLayer",
     "BatchItems",
     "BiInteraction",

@@ -26,7 +26,13 @@ from deeprec_tf.models.ranking import (
     WideDeep,
     xDeepFM,
 )
-from deeprec_tf.models.recall import DSSM, SASRec
+from deeprec_tf.models.recall import (
+    DSSM,
+    NARM,
+    STAMP,
+    GRU4Rec,
+    SASRec,
+)
 
 WDL = WideDeep
 FiBiNet = FiBiNET
@@ -45,8 +51,10 @@ __all__ = [
     "FM",
     "GDCN",
     "LR",
+    "NARM",
     "NFM",
     "PNN",
+    "STAMP",
     "WDL",
     "AutoInt",
     "DCNv2",
@@ -55,6 +63,7 @@ __all__ = [
     "FiBiNet",
     "FinalMLP",
     "FwFM",
+    "GRU4Rec",
     "MaskNet",
     "SASRec",
     "TextRanker",

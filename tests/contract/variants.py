@@ -6,6 +6,7 @@ A form is (options, optional roles left out, name of the length input).
 import numpy as np
 
 from deeprec_tf.candidates import InBatch, Sampled
+from deeprec_tf.losses import BPRMax
 
 COUNTS = np.arange(11) + 1.0
 
@@ -23,6 +24,33 @@ VARIANTS = {
             "hist_length",
         ),
         "triplet": ({"loss": "triplet", "negatives": InBatch(hardest=2)}, (), None),
+    },
+    "GRU4Rec": {
+        "bpr_max": (
+            {"loss": BPRMax(0.5), "negatives": [
+                InBatch(number=16), Sampled(6, "popularity", counts=COUNTS),
+            ]}, ("context",), None,
+        ),
+        "log_q": (
+            {"negatives": [InBatch(number=16, counts=COUNTS),
+                           Sampled(6, "popularity", counts=COUNTS, alpha=0.5)],
+             "num_layers": 2, "hidden_size": None}, (), "hist_length",
+        ),
+        "top1_max": (
+            {"loss": "top1_max", "negatives": Sampled(6), "item_bias": False}, (), None,
+        ),
+    },
+    "NARM": {
+        "in_batch": (
+            {"negatives": InBatch(counts=COUNTS), "attention_size": 5}, ("context",), "hist_length",
+        ),
+        "paper": ({"normalize": False, "loss": "top1_max", "negatives": Sampled(6)}, (), None),
+    },
+    "STAMP": {
+        "in_batch": (
+            {"negatives": InBatch(counts=COUNTS), "attention_size": 5}, ("context",), "hist_length",
+        ),
+        "paper": ({"add_mean": False}, (), None),
     },
     "SASRec": {
         "in_batch": ({"negatives": InBatch(number=16, counts=COUNTS)}, ("context",), None),

@@ -3,10 +3,13 @@
 import keras
 
 from deeprec_tf.layers.core.dice import Dice
+from deeprec_tf.layers.core.gelu import exact_gelu
 
 
 def activation_layer(activation, *, name=None, dtype=None):
     """Layer for an activation name, the one place where 'dice' and 'prelu' are known.
+
+    "gelu" is the exact one, in a form that exports as well.
 
     Args:
         activation: "dice", "prelu", any Keras activation name, a callable, or None.
@@ -23,6 +26,8 @@ def activation_layer(activation, *, name=None, dtype=None):
         return Dice(name=name, dtype=dtype)
     if activation == "prelu":
         return PReLU(name=name, dtype=dtype)
+    if activation == "gelu":
+        activation = exact_gelu
     try:
         return keras.layers.Activation(activation, name=name, dtype=dtype)
     except ValueError as error:
