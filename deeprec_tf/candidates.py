@@ -18,6 +18,23 @@ class AllItems:
 
 
 @dataclass(frozen=True, slots=True)
+class Streaming:
+    """Frequencies of items estimated while training goes on, where no counts are known.
+
+    See `deeprec_tf.layers.StreamingFrequency`.
+
+    Attributes:
+        alpha: above 0, at most 1: how fast estimates follow.
+        buckets: how many the items share by hashes; one for each item when None.
+        hashes: number of hash functions.
+    """
+
+    alpha: float = 0.01
+    buckets: int | None = None
+    hashes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class InBatch:
     """The positives of the other rows of the batch; own duplicates do not count.
 
@@ -28,9 +45,15 @@ class InBatch:
             that is trained at every position draws 1,024 of the batch's positives.
         counts: occurrences by item id, array (V,), for the logQ correction: popular items are
             drawn often as others' positives, and would be punished for it.
+        frequency: in place of counts, "streaming" or a `Streaming(…)`: estimated from the batches.
         correct_positive: whether the positive's score is corrected too.
         hide_seen: whether items of the row's own history do not count.
         hardest: how many of the highest scores count; all when None.
+        memory: how many items of earlier batches are candidates too, by the vectors they had then
+            (`deeprec_tf.layers.VectorMemory`).
+
+    Raises:
+        ValueError: counts and a frequency, an unknown one, or a number below 1.
     """
 
     number: int | None = None
@@ -38,9 +61,29 @@ class InBatch:
     correct_positive: bool = True
     hide_seen: bool = False
     hardest: int | None = None
+    frequency: str | Streaming | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers("InBatch", number=self.number, hardest=self.hardest)
+        _check_numbers(
+            "InBatch", number=self.number, hardest=self.hardest, memory=self.memory
+        )
+        if self.frequency not in (None, "streaming") and not isinstance(self.frequency, Streaming):
+            raise ValueError(
+                f"InBatch: frequency must be None, 'streaming' or a Streaming(…), got "
+                f"{self.frequency!r}."
+            )
+        if self.frequency is not None and self.counts is not None:
+            raise ValueError(
+                "InBatch: counts and frequency were given; counts are exact, so drop frequency."
+            )
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """How frequencies are estimated, if they are."""
+        if isinstance(self.frequency, Streaming):
+            return self.frequency
+        return None if self.frequency is None else Streaming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +132,34 @@ def _check_numbers(owner: str, **numbers: int | None) -> None:
             raise ValueError(f"{owner}: {name} must be at least 1, got {number!r}.")
 
 
-Candidates = AllItems | InBatch | Sampled
-_BY_NAME = {"all": AllItems, "in_batch": InBatch}
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Negatives that each row of the batch brings along: the columns `neg_item_id` and so on.
+
+    They stand among the item's columns, as `VarLenSparseFeat`s of the item's own tables, ids
+    (B, N) with 0 for none. For models with one positive a row.
+
+    Attributes:
+        hide_seen: whether items of the row's own history do not count.
+        hardest: how many of the highest scores count; all when None.
+    """
+
+    hide_seen: bool = False
+    hardest: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_numbers("Given", hardest=self.hardest)
+
+
+Candidates = AllItems | InBatch | Sampled | Given
+_BY_NAME = {"all": AllItems, "in_batch": InBatch, "given": Given}
 
 
 def candidate_sets(negatives: Any, *, owner: str) -> list[Candidates]:
     """What `negatives` of a builder names, as a list.
 
     Args:
-        negatives: "all", "in_batch", one of the classes above, or a list of them.
+        negatives: "all", "in_batch", "given", one of the classes above, or a list of them.
         owner: the model's name, for messages.
 
     Raises:
@@ -114,8 +176,9 @@ def candidate_sets(negatives: Any, *, owner: str) -> list[Candidates]:
     wrong = next((one for one in sets if not isinstance(one, Candidates)), None)
     if wrong is not None or not sets:
         raise ValueError(
-            f"{owner}: negatives must be 'all', 'in_batch', an AllItems, InBatch or Sampled of "
-            f"deeprec_tf.candidates, or a list of these, got {wrong if sets else negatives!r}."
+            f"{owner}: negatives must be 'all', 'in_batch', 'given', an AllItems, InBatch, Sampled "
+            f"or Given of deeprec_tf.candidates, or a list of these, got "
+            f"{wrong if sets else negatives!r}."
         )
     if len(sets) > 1 and any(isinstance(one, AllItems) for one in sets):
         raise ValueError(f"{owner}: negatives has all items and more; leave the others out.")

@@ -18,7 +18,7 @@ from deeprec_tf.inputs import Tables, Tensors, embedding_lookup
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.retrieval.all_items import AllIds, ItemFeatures
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
-from deeprec_tf.roles import HISTORY_PREFIX
+from deeprec_tf.roles import HISTORY_PREFIX, NEGATIVE_PREFIX, split_given
 from deeprec_tf.tables import EmbeddingTables, build_embedding_layers
 
 
@@ -60,7 +60,7 @@ class ItemSide:
     """How items become vectors: the positive of a row, the catalogue, or any ids.
 
     Args:
-        columns: the item's columns, its id first.
+        columns: the item's columns, its id first; those of given negatives may stand among them.
         inputs: Inputs by name.
         tables: tables by name.
         tower: layers that follow on the joined features, applied one after another.
@@ -75,7 +75,7 @@ class ItemSide:
         owner: str = "model",
     ) -> None:
         self.owner = owner
-        self.columns = list(columns)
+        self.columns, self.given = split_given(columns, owner=owner)
         self.id_column = item_id_column(columns, owner=owner)
         self.inputs, self.tables, self.tower = inputs, tables, list(tower)
         self.ids = inputs[self.id_column.name]  # (B,)
@@ -149,6 +149,23 @@ class ItemSide:
         """The vector of the row's item (B, D)."""
         return self.encode(self.inputs)
 
+    def given_negatives(self, labels: Any) -> tuple[Any, Any]:
+        """Ids (B, N) and vectors (B, N, D) of the negatives that the batch brings along.
+
+        Raises:
+            ValueError: there is no column of them, or a row has several positives.
+        """
+        name = self.id_column.name
+        if name not in self.given or len(labels.shape) == 2:
+            raise ValueError(
+                f"{self.owner}: negatives='given' needs a column {NEGATIVE_PREFIX + name!r} among "
+                "item_feature_columns, and one positive a row. Add VarLenSparseFeat(SparseFeat("
+                f"{NEGATIVE_PREFIX + name!r}, …, embedding_name={self.id_column.embedding_name!r}"
+                "), maxlen=…), or use Sampled(…)."
+            )
+        known = {item: self.inputs[column.name] for item, column in self.given.items()}
+        return known[name], self.encode(self.features_of(known[name], known))
+
     def all(self, like: Any) -> Any:
         """The vectors of all ids, padding's among them: (V, D)."""
         table = self.tables[str(self.id_column.embedding_name)]
@@ -163,6 +180,7 @@ def item_tower(columns: Sequence[FeatureColumn], width: int | None) -> list[Any]
     The id alone is its own vector, as the models know items by a table that is tied to their
     output; other features, or another width, are mapped linearly.
     """
+    columns, _ = split_given(columns)
     own = columns[0]
     if len(columns) == 1 and width in (None, own.embedding_dim):
         return []

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from deeprec_tf import losses
-from deeprec_tf.candidates import AllItems, Candidates, InBatch, Sampled, candidate_sets
+from deeprec_tf.candidates import AllItems, Given, candidate_sets
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import (
     FeatureColumn,
@@ -21,15 +21,10 @@ from deeprec_tf.item_side import ItemSide as ItemSide
 from deeprec_tf.item_side import item_tower as item_tower
 from deeprec_tf.item_side import two_sided_tables as two_sided_tables
 from deeprec_tf.layers.core.prediction import PredictionLayer
-from deeprec_tf.layers.retrieval.all_items import BatchItems
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
-from deeprec_tf.layers.retrieval.item_probability import ItemProbability
-from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
-from deeprec_tf.layers.retrieval.sampled_items import SampledItems
-from deeprec_tf.roles import HISTORY_PREFIX, split_by_role
-
-STEPS_IN_BATCH = 1024
+from deeprec_tf.recall_loss import loss_against
+from deeprec_tf.roles import HISTORY_PREFIX, NEGATIVE_PREFIX, split_by_role
 
 
 def next_item_columns(
@@ -196,6 +191,7 @@ def recall_model(
     labels = items.ids if labels is None else labels
     positives = item_vector if positives is None else positives
     owner, sets = items.owner, candidate_sets(negatives, owner=items.owner)
+    _check_given(items, sets, feature_columns)
     loss = losses.get("softmax" if loss is None else loss, owner=owner, items=items.size - 1)
     if isinstance(sets[0], AllItems):
         if not isinstance(loss, losses.Softmax) or temperature == "learned":
@@ -205,7 +201,7 @@ def recall_model(
             )
         row_loss = CatalogueLoss(temperature, name=ROW_LOSS)(queries, labels, items.all(labels))
     else:
-        row_loss = _against(
+        row_loss = loss_against(
             sets, items, loss, temperature, queries, labels, positives, seen
         )
     score = PredictionLayer("regression", use_bias=False, name="score")(
@@ -219,62 +215,18 @@ def recall_model(
     return model
 
 
-def _against(
-    sets: list[Candidates], items: ItemSide, loss: Any, temperature: Any, queries: Any,
-    labels: Any, positives: Any, seen: Any,
-) -> Any:
-    """The loss of each row against candidates that are drawn."""
-    is_sequence = len(labels.shape) == 2
-    candidates, positive_log_q = [], None
-    for place, one in enumerate(sets):
-        if isinstance(one, InBatch):
-            ids, vectors = labels, positives
-            if is_sequence or one.number is not None:
-                ids, vectors = BatchItems(one.number or STEPS_IN_BATCH)(labels, positives)
-            is_drawn = ids is not labels
-            distribution, times, is_corrected = "popularity", 1, one.counts is not None
-            if is_drawn:
-                times = one.number or STEPS_IN_BATCH
-            alpha, of_positive = 1.0, one.correct_positive
-        else:
-            is_drawn = True
-            ids = SampledItems(
-                items.size, one.number, one.distribution, counts=one.counts, alpha=one.alpha,
-                each=one.each,
-            )(labels)
-            vectors = items.vectors_of(ids)
-            distribution, times, alpha, of_positive = one.distribution, one.number, one.alpha, True
-            is_corrected = isinstance(loss, losses.Softmax) if one.correct is None else one.correct
-        if not is_corrected:
-            candidates.append((ids, vectors))
-            continue
-        probability = ItemProbability(
-            items.size, distribution, counts=one.counts, alpha=alpha, times=times,
-            name=f"log_q_{place}",
-        )
-        drawn = None if is_drawn else labels  # as many as the batch has rows
-        candidates.append((ids, vectors, probability(ids, drawn)))
-        if positive_log_q is None and of_positive:
-            positive_log_q = probability(labels, drawn)
-    if len({len(one) for one in candidates}) > 1:
+def _check_given(items: ItemSide, sets: Any, feature_columns: Sequence[FeatureColumn]) -> None:
+    """Negatives in the user's tower would tell it what the item is not; unread ones are a slip."""
+    given = [column.name for column in items.given.values()]
+    if given and not any(isinstance(one, Given) for one in sets):
         raise ValueError(
-            f"{items.owner}: some of the negatives are corrected for how they are drawn and some "
-            "not, so their scores do not compare. Give InBatch counts, or Sampled correct=False."
+            f"{items.owner}: the column {given[0]!r} was given, but negatives has no 'given'. Add "
+            "it, or drop the column."
         )
-    is_uniform = all(isinstance(one, Sampled) and one.distribution == "uniform" for one in sets)
-    if isinstance(loss, losses.GBCE) and not is_uniform:
+    wanted = {NEGATIVE_PREFIX + column.name for column in items.columns}
+    stray = next((c.name for c in feature_columns if c.name in wanted.difference(given)), None)
+    if stray is not None:
         raise ValueError(
-            f"{items.owner}: loss='gbce' is calibrated for items drawn uniformly, got {sets}. Use "
-            "Sampled(n)."
+            f"{items.owner}: {stray!r} holds negatives of the item. Give it as a VarLenSparseFeat "
+            "among item_feature_columns, not among the user's."
         )
-    hidden = {one.hide_seen for one in sets}
-    if hidden == {True, False} or (True in hidden and seen is None):
-        raise ValueError(
-            f"{items.owner}: hide_seen needs a history, and holds for all negatives or none."
-        )
-    return RetrievalLoss(
-        loss, temperature, hardest=[one.hardest for one in sets], name=ROW_LOSS
-    )(
-        queries, positives, labels, candidates, positive_log_q=positive_log_q,
-        seen=seen if True in hidden else None,
-    )

@@ -15,6 +15,7 @@ ROLES = (
     "behaviors",  # what the user did, oldest first
     "sessions",  # the same, as sessions of several items
     "negative_behaviors",  # sampled items beside the behaviors, for training
+    "item_negatives",  # items beside the target item that it is to win against, for training
     "text",  # user and item as texts, in token ids
 )
 

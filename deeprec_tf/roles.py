@@ -191,6 +191,30 @@ def split_off_time(
     return {"times": past, "target_time": target}, rest
 
 
+def split_given(
+    columns: Sequence[FeatureColumn], *, owner: str = "model"
+) -> tuple[list[FeatureColumn], dict[str, VarLenSparseFeat]]:
+    """The item's own columns, and those of given negatives by the item column they are of.
+
+    Raises:
+        ValueError: negatives that do not share the table of their item column.
+    """
+    by_name = {c.name: c for c in columns if isinstance(c, SparseFeat)}
+    own, given = [], {}
+    for column in columns:
+        item = by_name.get(column.name.removeprefix(NEGATIVE_PREFIX))
+        if not isinstance(column, VarLenSparseFeat) or item is None:
+            own.append(column)
+            continue
+        if column.embedding_name != item.embedding_name:
+            raise ValueError(
+                f"{owner}: {column.name!r} must share the table of {item.name!r}. Give it "
+                f"embedding_name={item.embedding_name!r}."
+            )
+        given[item.name] = column
+    return own, given
+
+
 def leave_out(
     feature_columns: Sequence[FeatureColumn], unused: Sequence[FeatureColumn]
 ) -> tuple[list[FeatureColumn], list[str]]:

@@ -14,7 +14,7 @@ NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
         "dense_part", "input_path", "interactions", "text", "candidates", "recall",
-        "item_side", "sequence_recall"}  # fmt: skip
+        "item_side", "recall_loss", "sequence_recall"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -46,9 +46,11 @@ RULES = {
     "inputs": ({"features", "layers", "tables"}, NUMERIC, set()),
     "candidates": (set(), set(), set()),
     "recall": (
-        {"features", "roles", "inputs", "layers", "losses", "candidates", "engine", "item_side"},
+        {"features", "roles", "inputs", "layers", "losses", "candidates", "engine", "item_side",
+         "recall_loss"},
         NUMERIC, set(),
     ),
+    "recall_loss": ({"layers", "losses", "candidates", "engine"}, NUMERIC, set()),
     "item_side": ({"features", "batches", "inputs", "tables", "layers", "roles"}, NUMERIC, set()),
     "sequence_recall": ({"item_side", "layers"}, NUMERIC, set()),
     "interactions": ({"features", "inputs", "layers"}, NUMERIC, set()),

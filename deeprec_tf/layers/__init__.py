@@ -7,6 +7,7 @@ from deeprec_tf.layers.attention.causal_attention import CausalAttention
 from deeprec_tf.layers.attention.causal_block import CausalBlock
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
+from deeprec_tf.layers.attention.self_attentive_interests import SelfAttentiveInterests
 from deeprec_tf.layers.attention.session_interest import SessionInterest
 from deeprec_tf.layers.attention.transformer_block import TransformerBlock
 from deeprec_tf.layers.core.activations import PReLU, activation_layer
@@ -50,10 +51,14 @@ from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
+from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.retrieval.retrieval_loss import AtMost, RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
+from deeprec_tf.layers.retrieval.streaming_frequency import StreamingFrequency
+from deeprec_tf.layers.retrieval.vector_memory import VectorMemory
+from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
@@ -88,6 +93,7 @@ __all__ = [
     "Dice",
     "DotScore",
     "DynamicGRU",
+    "DynamicRouting",
     "FeatureGate",
     "FieldNormalization",
     "FieldWeightedFM",
@@ -102,6 +108,7 @@ __all__ = [
     "ItemProbability",
     "ItemsInPlace",
     "KernelProducts",
+    "LabelAwareAttention",
     "LastStep",
     "LearnedPositions",
     "LocalActivationUnit",
@@ -121,16 +128,20 @@ __all__ = [
     "RowNumbers",
     "RowPart",
     "SampledItems",
+    "SelfAttentiveInterests",
     "SequencePooling",
     "SessionBias",
     "SessionInterest",
+    "StreamingFrequency",
     "TableEmbedding",
     "TargetDistance",
     "TextEncoder",
     "TransformerBlock",
     "UnitLength",
+    "UsedInterests",
     "VectorCross",
     "WithContext",
+    "VectorMemory",
     "activation_layer",
     "exact_gelu",
     "masked_softmax",

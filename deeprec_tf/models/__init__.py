@@ -28,14 +28,21 @@ from deeprec_tf.models.ranking import (
 )
 from deeprec_tf.models.recall import (
     DSSM,
+    MIND,
     NARM,
     STAMP,
+    ComiRec,
+    FaceBookDSSM,
     GRU4Rec,
     SASRec,
+    YoutubeDNN,
+    YoutubeSBC,
 )
 
 WDL = WideDeep
 FiBiNet = FiBiNET
+FacebookDSSM = FaceBookDSSM
+YouTubeDNN = YoutubeDNN
 
 __all__ = [
     "AFM",
@@ -52,13 +59,17 @@ __all__ = [
     "GDCN",
     "LR",
     "NARM",
+    "MIND",
     "NFM",
     "PNN",
     "STAMP",
     "WDL",
     "AutoInt",
+    "ComiRec",
     "DCNv2",
     "DeepFM",
+    "FaceBookDSSM",
+    "FacebookDSSM",
     "FiBiNET",
     "FiBiNet",
     "FinalMLP",
@@ -68,5 +79,8 @@ __all__ = [
     "SASRec",
     "TextRanker",
     "WideDeep",
+    "YouTubeDNN",
+    "YoutubeDNN",
+    "YoutubeSBC",
     "xDeepFM",
 ]

@@ -90,15 +90,21 @@ _COLUMNS_OF_ROLE = {
     "behaviors": lambda length_name: _histories("hist_", length_name),
     "sessions": lambda length_name: _histories("hist_", length_name, SESSION),
     "negative_behaviors": lambda length_name: _histories("neg_hist_", length_name),
+    "item_negatives": lambda length_name: _histories("neg_", None),
     "text": _texts,
 }
+
+
+def _is_of_items(column):
+    return column.name.removeprefix("neg_") in ITEM_COLUMNS
+
 
 # The data arguments that builders take by position, from the columns of the model.
 _ARGUMENTS = {
     "feature_columns": list,
     "linear_feature_columns": list,
-    "user_feature_columns": lambda columns: [c for c in columns if c.name not in ITEM_COLUMNS],
-    "item_feature_columns": lambda columns: [c for c in columns if c.name in ITEM_COLUMNS],
+    "user_feature_columns": lambda columns: [c for c in columns if not _is_of_items(c)],
+    "item_feature_columns": lambda columns: [c for c in columns if _is_of_items(c)],
     "behavior_list": lambda columns: ["item_id", "cate_id"],
     "backbone": _language_model,
 }
@@ -112,6 +118,7 @@ _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
 # Where one name means another kind of size.
 _SMALL_OF_MODEL = {
     "AFM": {"attention_units": 3},
+    "ComiRec": {"attention_units": 5},
 }
 
 

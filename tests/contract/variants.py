@@ -5,8 +5,8 @@ A form is (options, optional roles left out, name of the length input).
 
 import numpy as np
 
-from deeprec_tf.candidates import InBatch, Sampled
-from deeprec_tf.losses import BPRMax
+from deeprec_tf.candidates import InBatch, Sampled, Streaming
+from deeprec_tf.losses import BPRMax, Triplet
 
 COUNTS = np.arange(11) + 1.0
 
@@ -59,6 +59,43 @@ VARIANTS = {
         ),
         "gbce": (
             {"loss": "gbce", "negatives": Sampled(6, hide_seen=True)}, ("context",), "hist_length",
+        ),
+    },
+    "FaceBookDSSM": {
+        "softmax": (
+            {"loss": "softmax", "negatives": [InBatch(counts=COUNTS), "given"]}, ("behaviors",),
+            None,
+        ),
+        "in_batch": ({"loss": Triplet(0.4)}, ("item_negatives",), "hist_length"),
+    },
+    "ComiRec": {
+        "routing": (
+            {"extraction": "DR", "attention_units": None, "negatives": Sampled(5)}, ("context",),
+            "hist_length",
+        ),
+    },
+    "MIND": {
+        "hard": (
+            {"power": "hard", "adaptive": False, "routing_iterations": 1,
+             "negatives": Sampled(5)}, ("context",), None,
+        ),
+        "one": ({"num_interests": 1, "hidden_units": ()}, (), "hist_length"),
+    },
+    "YoutubeSBC": {
+        "hashed": (
+            {"negatives": InBatch(frequency=Streaming(alpha=0.1, buckets=5, hashes=2)),
+             "l2_normalize": False, "temperature": 1.0}, ("behaviors",), None,
+        ),
+        "memory": (
+            {"negatives": InBatch(frequency="streaming", memory=20), "temperature": "learned"}, (),
+            None,
+        ),
+    },
+    "YoutubeDNN": {
+        "separate": ({"tied": False, "negatives": Sampled(5, "log_uniform")}, ("context",), None),
+        "cosine": (
+            {"l2_normalize": True, "negatives": "in_batch", "temperature": "learned"}, (),
+            "hist_length",
         ),
     },
     "AFM": {

@@ -1,15 +1,25 @@
 """Recall models: a vector for the user and one for the item, so that an index finds items."""
 
+from deeprec_tf.models.recall.comirec import ComiRec
 from deeprec_tf.models.recall.dssm import DSSM
+from deeprec_tf.models.recall.facebook_dssm import FaceBookDSSM
 from deeprec_tf.models.recall.gru4rec import GRU4Rec
+from deeprec_tf.models.recall.mind import MIND
 from deeprec_tf.models.recall.narm import NARM
 from deeprec_tf.models.recall.sasrec import SASRec
 from deeprec_tf.models.recall.stamp import STAMP
+from deeprec_tf.models.recall.youtube_dnn import YoutubeDNN
+from deeprec_tf.models.recall.youtube_sbc import YoutubeSBC
 
 __all__ = [
     "DSSM",
+    "MIND",
     "NARM",
     "STAMP",
+    "ComiRec",
+    "FaceBookDSSM",
     "GRU4Rec",
     "SASRec",
+    "YoutubeDNN",
+    "YoutubeSBC",
 ]

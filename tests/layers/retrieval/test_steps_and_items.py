@@ -46,6 +46,13 @@ def test_dot_score():
     )
 
 
+def test_an_unused_interest_never_wins():
+    user = np.array([[[-1.0, 0], [0, 0]], [[0, 0], [-2, 1]], [[0, 0], [0, 0]]], "float32")
+    item = np.array([[3.0, 1], [1, 1], [1, 1]], "float32")
+    got = check_layer(DotScore(), user, item, time_axes=())
+    np.testing.assert_array_equal(got[:, 0], [-3.0, -1.0, 0.0])
+
+
 def test_all_ids():
     assert AllIds(4)(IDS).numpy().tolist() == [0, 1, 2, 3]
     assert AllIds(4)(keras.Input((None,))).shape == (4,)

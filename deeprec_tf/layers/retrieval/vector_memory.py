@@ -1,0 +1,76 @@
+"""Items of the last batches, as further candidates."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
+class VectorMemory(keras.layers.Layer):
+    """A queue of the last items and their vectors: in-batch negatives beyond the batch.
+
+    The vectors are those that the items had when they were in the batch, and pass no gradient: the
+    towers move slowly, so they are still near what they would be. A call gives what is in the queue
+    and, in training, puts the batch in after that, the oldest items leaving. The queue is saved
+    with the model.
+
+    Args:
+        size: M, how many items it holds.
+        **kwargs: `name`.
+
+    Call arguments:
+        ids: integer tensor (N,), 0 for none.
+        vectors: float tensor (N, D).
+
+    Returns:
+        int32 tensor (M,) of ids, newest first, 0 where the queue is not full yet, and float32
+        tensor (M, D).
+
+    Raises:
+        ValueError: a size below 1.
+
+    References:
+        Wang et al., Cross-Batch Negative Sampling for Training Two-Tower Recommenders, SIGIR 2021.
+    """
+
+    gains_from_xla = False  # what it gives would be copied into the compiled part and out again
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if size < 1:
+            raise ValueError(f"{self.name}: size must be at least 1, got {size!r}.")
+        self.size = int(size)
+
+    def build(self, ids_shape, vectors_shape):
+        """Makes the queue."""
+        options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
+        self.ids = self.add_weight(
+            shape=(self.size,), dtype="int32", initializer="zeros", name="ids", **options
+        )
+        self.vectors = self.add_weight(
+            shape=(self.size, vectors_shape[-1]), initializer="zeros", name="vectors", **options
+        )
+
+    def call(self, ids, vectors, training=False):
+        """Applies the layer."""
+        # Read now: the variables themselves would show what is assigned below.
+        known, old = ops.stop_gradient(self.ids), ops.stop_gradient(self.vectors)
+        if training:
+            new = ops.stop_gradient(ops.cast(vectors, "float32"))
+            self.ids.assign(ops.concatenate([ops.cast(ids, "int32"), known])[: self.size])
+            self.vectors.assign(ops.concatenate([new, old])[: self.size])
+        return known, old
+
+    def compute_mask(self, *args, **kwargs):
+        """No implicit mask."""
+        return (None, None)
+
+    def compute_output_spec(self, ids, vectors, training=False):
+        """Ids and vectors."""
+        return (
+            keras.KerasTensor((self.size,), dtype="int32"),
+            keras.KerasTensor((self.size, vectors.shape[-1]), dtype="float32"),
+        )
+
+    def get_config(self):
+        """Returns the argument."""
+        return {**super().get_config(), "size": self.size}

@@ -1,0 +1,123 @@
+"""The loss of each row of a recall model against candidates that are drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from deeprec_tf import losses
+from deeprec_tf.candidates import Candidates, Given, InBatch, Sampled
+from deeprec_tf.engine import ROW_LOSS
+from deeprec_tf.layers.retrieval.all_items import BatchItems
+from deeprec_tf.layers.retrieval.item_probability import ItemProbability
+from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
+from deeprec_tf.layers.retrieval.sampled_items import SampledItems
+from deeprec_tf.layers.retrieval.streaming_frequency import StreamingFrequency
+from deeprec_tf.layers.retrieval.vector_memory import VectorMemory
+
+STEPS_IN_BATCH = 1024
+
+
+def loss_against(
+    sets: list[Candidates], items: Any, loss: Any, temperature: Any, queries: Any,
+    labels: Any, positives: Any, seen: Any,
+) -> Any:
+    """The loss of each row against candidates that are drawn.
+
+    Raises:
+        ValueError: sets that don't go with each other, with the loss, or with the model.
+    """
+    candidates, positive_log_q = [], None
+    for place, one in enumerate(sets):
+        if isinstance(one, InBatch):
+            ids, vectors = _of_batch(one, labels, positives)
+        elif isinstance(one, Given):
+            candidates.append(items.given_negatives(labels))
+            continue
+        else:
+            ids = SampledItems(
+                items.size, one.number, one.distribution, counts=one.counts, alpha=one.alpha,
+                each=one.each,
+            )(labels)
+            vectors = items.vectors_of(ids)
+        log_q = _log_q(one, items.size, loss, labels, ids, f"log_q_{place}")
+        if log_q is None:
+            candidates.append((ids, vectors))
+            continue
+        of_labels, of_candidates = log_q
+        candidates.append((ids, vectors, of_candidates))
+        if positive_log_q is None and getattr(one, "correct_positive", True):
+            positive_log_q = of_labels
+    # Given ones are there for certain: a correction of 0, which goes with all others.
+    drawn = [c for c, one in zip(candidates, sets, strict=True) if not isinstance(one, Given)]
+    if len({len(one) for one in drawn}) > 1:
+        raise ValueError(
+            f"{items.owner}: some of the negatives are corrected for how they are drawn and some "
+            "not, so their scores do not compare. Give InBatch counts, or Sampled correct=False."
+        )
+    is_uniform = all(isinstance(one, Sampled) and one.distribution == "uniform" for one in sets)
+    if isinstance(loss, losses.GBCE) and not is_uniform:
+        raise ValueError(
+            f"{items.owner}: loss='gbce' is calibrated for items drawn uniformly, got {sets}. Use "
+            "Sampled(n)."
+        )
+    hidden = {one.hide_seen for one in sets}
+    if hidden == {True, False} or (True in hidden and seen is None):
+        raise ValueError(
+            f"{items.owner}: hide_seen needs a history, and holds for all negatives or none."
+        )
+    return RetrievalLoss(
+        loss, temperature, hardest=[one.hardest for one in sets], name=ROW_LOSS
+    )(
+        queries, positives, labels, candidates, positive_log_q=positive_log_q,
+        seen=seen if True in hidden else None,
+    )
+
+
+def _is_drawn(one: InBatch, labels: Any) -> bool:
+    """Whether some of the batch's positives are drawn, instead of taking one a row."""
+    return len(labels.shape) == 2 or one.number is not None
+
+
+def _of_batch(one: InBatch, labels: Any, positives: Any) -> tuple[Any, Any]:
+    """The batch's positives, and what is remembered of earlier ones."""
+    ids, vectors = labels, positives
+    if _is_drawn(one, labels):
+        ids, vectors = BatchItems(one.number or STEPS_IN_BATCH)(labels, positives)
+    if one.memory is None:
+        return ids, vectors
+    earlier, their_vectors = VectorMemory(one.memory)(ids, vectors)
+    return (
+        ops.concatenate([ops.cast(ids, "int32"), earlier]),
+        ops.concatenate([ops.cast(vectors, "float32"), their_vectors]),
+    )
+
+
+def _log_q(
+    one: InBatch | Sampled, size: int, loss: Any, labels: Any, ids: Any, name: str
+) -> tuple[Any, Any] | None:
+    """Logarithms of expected counts of labels and candidates, or None without correction."""
+    if isinstance(one, Sampled):
+        is_corrected = isinstance(loss, losses.Softmax) if one.correct is None else one.correct
+        if not is_corrected:
+            return None
+        probability = ItemProbability(
+            size, one.distribution, counts=one.counts, alpha=one.alpha, times=one.number, name=name
+        )
+        return probability(labels), probability(ids)
+    if (streaming := one.streaming) is not None:
+        return StreamingFrequency(
+            size, alpha=streaming.alpha, buckets=streaming.buckets, hashes=streaming.hashes,
+            name=name,
+        )(labels, ids)
+    if one.counts is None:
+        return None
+    if _is_drawn(one, labels):
+        times, drawn = (one.number or STEPS_IN_BATCH) + (one.memory or 0), None
+    else:
+        times, drawn = 1, ids  # as many as the batch has rows, and the memory places
+    probability = ItemProbability(
+        size, "popularity", counts=one.counts, times=times, name=name
+    )
+    return probability(labels, drawn), probability(ids, drawn)
