@@ -48,9 +48,8 @@ def check_batch(
     Raises:
         TypeError: the batch is no mapping, or a dtype cannot be what the column declares.
         ValueError: unknown or missing column, a label among the inputs, no rows, unequal row
-            counts, wrong rank, id out of range, NaN or infinity, more steps than `maxlen`,
-            lengths that disagree with the padding, or padding before a step of a sequence
-            (combiner "none").
+            counts, wrong rank, id out of range, NaN or infinity, more steps than `maxlen`, or
+            lengths that disagree with the padding.
 
     Example:
         >>> check_batch([SparseFeat("user", 3)], {"user": [0, 2]})["user"]
@@ -82,8 +81,6 @@ def check_batch(
     for column in dict.fromkeys(spec.column for spec in specs.values()):
         if isinstance(column, VarLenSparseFeat | VarLenDenseFeat) and column.length_name:
             _check_lengths(owner, column, arrays)
-        elif isinstance(column, VarLenSparseFeat) and column.combiner == "none":
-            _check_alignment(owner, column, arrays[column.name])
         if isinstance(column, VarLenSparseFeat) and column.weight_name:
             _check_weights(owner, column, arrays)
     return arrays
@@ -318,7 +315,7 @@ def _check_weights(owner: str, column: VarLenSparseFeat, arrays: Mapping[str, np
         )
 
 
-def _check_alignment(owner: str, column: VarLenSparseFeat, ids: np.ndarray) -> None:
+def check_alignment(owner: str, column: VarLenSparseFeat, ids: np.ndarray) -> None:
     """Raises ValueError where a step that is padding has a real one behind it."""
     real = (ids != 0) if ids.ndim == 2 else (ids != 0).any(axis=2)
     gaps = (real[:, 1:] & ~real[:, :-1]).any(axis=1)

@@ -384,4 +384,6 @@ def part_of(model: keras.Model, outputs: Any, name: str) -> keras.Model:
         if not isinstance(model, RecModel):
             return keras.Model(inputs, outputs, name=name)
         columns = columns_of_inputs(model.feature_columns, inputs)
-        return RecModel(inputs, outputs, feature_columns=columns, name=name)
+        return RecModel(
+            inputs, outputs, feature_columns=columns, positive_item=model._positive_item, name=name
+        )

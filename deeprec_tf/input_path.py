@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset
-from deeprec_tf.batches import check_batch
+from deeprec_tf.batches import check_alignment, check_batch
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
@@ -61,6 +61,11 @@ class InputPath(Model):
                 f"{owner}: {self._positive_item!r} is {item.min()} in row {int(item.argmin())}, "
                 "but id 0 is padding. Give items ids from 1."
             )
+        if self._positive_item is not None:
+            for column in self.feature_columns:
+                is_history = getattr(column, "combiner", "") == "none" and not column.length_name
+                if is_history and column.name in arrays:
+                    check_alignment(owner, column, arrays[column.name])
         return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
     def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):

@@ -54,7 +54,7 @@ from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
-from deeprec_tf.layers.retrieval.retrieval_loss import AtMost, RetrievalLoss
+from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.layers.retrieval.streaming_frequency import StreamingFrequency
 from deeprec_tf.layers.retrieval.vector_memory import VectorMemory

@@ -12,26 +12,6 @@ LARGEST_SCALE = 100.0
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class AtMost(keras.constraints.Constraint):
-    """Keeps a weight from growing beyond a number.
-
-    Args:
-        limit: the number.
-    """
-
-    def __init__(self, limit):
-        self.limit = limit
-
-    def __call__(self, weight):
-        """The weight, held at the limit."""
-        return ops.minimum(weight, self.limit)
-
-    def get_config(self):
-        """Returns the limit."""
-        return {"limit": self.limit}
-
-
-@keras.saving.register_keras_serializable(package="deeprec_tf")
 class RetrievalLoss(keras.layers.Layer):
     """A ranking loss of <query, positive> against <query, candidate>.
 
@@ -86,8 +66,7 @@ class RetrievalLoss(keras.layers.Layer):
         self.log_scale = self.bias = None
         if self.temperature == "learned":
             self.log_scale = self.add_weight(
-                shape=(), initializer=keras.initializers.Constant(math.log(10.0)),
-                constraint=AtMost(math.log(LARGEST_SCALE)), name="log_scale",
+                shape=(), initializer=keras.initializers.Constant(math.log(10.0)), name="log_scale"
             )
             if self.loss.reads_logits:
                 self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
@@ -126,7 +105,9 @@ class RetrievalLoss(keras.layers.Layer):
     def _scaled(self, scores):
         if self.log_scale is None:
             return scores / self.temperature
-        scores = scores * ops.exp(self.log_scale)
+        # What is above the cap has a gradient nevertheless, so that it can come back.
+        above = ops.stop_gradient(ops.relu(self.log_scale - math.log(LARGEST_SCALE)))
+        scores = scores * ops.exp(self.log_scale - above)
         return scores if self.bias is None else scores + self.bias
 
     def _valid(self, at, ids, own, seen, is_shared):

@@ -149,8 +149,13 @@ def test_learned_temperature():
         layer(*arguments), RetrievalLoss(Softmax(), 0.1)(*arguments), rtol=1e-5
     )
     assert [weight.name for weight in layer.trainable_weights] == ["log_scale"]
-    held = layer.log_scale.constraint(20.0)  # at a hundred
-    np.testing.assert_allclose(np.exp(held), 100.0, rtol=1e-5)
+    layer.log_scale.assign(6.0)  # held at a hundred, but not for good
+    np.testing.assert_allclose(
+        layer(*arguments), RetrievalLoss(Softmax(), 0.01)(*arguments), rtol=1e-4
+    )
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(*arguments))
+    assert np.asarray(tape.gradient(loss, layer.log_scale.value)) != 0
     logits = RetrievalLoss(BCE(), "learned")
     logits(*arguments)
     assert [weight.name for weight in logits.trainable_weights] == ["log_scale", "bias"]
