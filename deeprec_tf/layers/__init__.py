@@ -53,6 +53,12 @@ from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
+from deeprec_tf.layers.retrieval.masked_items import (
+    HiddenSteps,
+    MaskToken,
+    OneMoreMask,
+    OneMoreStep,
+)
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
@@ -102,6 +108,7 @@ __all__ = [
     "FusedEmbedding",
     "GatedCross",
     "HashIds",
+    "HiddenSteps",
     "InnerProducts",
     "InteractingLayer",
     "ItemFeatures",
@@ -113,11 +120,14 @@ __all__ = [
     "LearnedPositions",
     "LocalActivationUnit",
     "MaskBlock",
+    "MaskToken",
     "MatrixCross",
     "MixtureCross",
     "MultiHeadSelfAttention",
     "NextBehaviorLoss",
     "NextStep",
+    "OneMoreMask",
+    "OneMoreStep",
     "OuterProduct",
     "PReLU",
     "PaddingMask",

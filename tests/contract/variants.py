@@ -25,6 +25,13 @@ VARIANTS = {
         ),
         "triplet": ({"loss": "triplet", "negatives": InBatch(hardest=2)}, (), None),
     },
+    "BERT4Rec": {
+        "in_batch": (
+            {"negatives": InBatch(number=16, counts=COUNTS), "last_only": 0.0}, ("context",),
+            "hist_length",
+        ),
+        "last": ({"last_only": 1.0, "num_layers": 1, "hidden_size": None}, (), None),
+    },
     "GRU4Rec": {
         "bpr_max": (
             {"loss": BPRMax(0.5), "negatives": [

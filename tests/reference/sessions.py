@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.reference.behavior import gru
 from tests.reference.core import sigmoid
+from tests.reference.transformer import layer_norm, transformer_block
 
 
 def gru_states(vectors, w, cell):
@@ -81,3 +82,25 @@ def stamp(vectors, w, add_mean):
         for part, vector in (("general", general), ("last", last))
     ]
     return towers[0] * towers[1]
+
+
+def gelu(x):
+    return x * (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+
+
+def bert4rec(vectors, hidden, w, layers, heads):
+    """Queries (N, d + 1) of one sequence (N, d) some of whose steps are [MASK]."""
+    steps = np.array([
+        w["mask_token/token"] if gone else vector
+        for vector, gone in zip(vectors, hidden, strict=True)
+    ])
+    states = layer_norm(
+        steps + w["positions/positions"][: len(steps)], w["embedding_norm/gamma"],
+        w["embedding_norm/beta"],
+    )
+    for i in range(layers):
+        states = transformer_block(
+            states[None], np.ones((1, len(states)), bool), below(w, f"block_{i}"), heads, gelu
+        )[0]
+    inner = states @ w["output/kernel"] + w["output/bias"]
+    return np.array([[*(gelu(value) for value in row), 1.0] for row in inner])

@@ -1,5 +1,6 @@
 """Recall models: a vector for the user and one for the item, so that an index finds items."""
 
+from deeprec_tf.models.recall.bert4rec import BERT4Rec
 from deeprec_tf.models.recall.comirec import ComiRec
 from deeprec_tf.models.recall.dssm import DSSM
 from deeprec_tf.models.recall.facebook_dssm import FaceBookDSSM
@@ -16,6 +17,7 @@ __all__ = [
     "MIND",
     "NARM",
     "STAMP",
+    "BERT4Rec",
     "ComiRec",
     "FaceBookDSSM",
     "GRU4Rec",

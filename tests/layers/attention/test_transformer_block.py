@@ -5,6 +5,7 @@ import pytest
 from deeprec_tf.layers import TransformerBlock
 from tests.layers.contract import check_half_precision, check_layer, randomize
 from tests.layers.fast_forms import check_fast_form
+from tests.reference.sessions import gelu
 from tests.reference.transformer import leaky_relu, relu, self_attention, transformer_block
 
 GENERATOR = np.random.default_rng(1)
@@ -18,7 +19,9 @@ def built(**options):
     return layer, randomize(layer)
 
 
-@pytest.mark.parametrize(("name", "function"), [("leaky_relu", leaky_relu), ("relu", relu)])
+@pytest.mark.parametrize(("name", "function"), [
+    ("leaky_relu", leaky_relu), ("relu", relu), ("gelu", gelu),
+])
 def test_numbers(name, function):
     layer, w = built(activation=name, feed_forward_units=5)
     wanted = transformer_block(SEQUENCE, MASK, w, 2, function)
