@@ -82,7 +82,6 @@ __all__ = [
     "AdditivePooling",
     "AllIds",
     "AppendOne",
-    "AtMost",
     "AttentionPoolingLayer",
     "BatchItems",
     "BiInteraction",
