@@ -40,7 +40,7 @@ def options_of(card, activation):
     parameters = inspect.signature(card.builder).parameters
     options = {name: 0.0 for name in parameters if name.endswith("dropout")}
     if "negatives" in parameters:
-        options["negatives"] = "all"
+        options["negatives"] = "given" if "item_negatives" in card.optional else "all"
     return {**options, "activation": activation} if "activation" in parameters else options
 
 
