@@ -14,7 +14,7 @@ class StreamingFrequency(keras.layers.Layer):
     At step t, for every item of the batch: B ← (1 - α) B + α (t - A), then A ← t. A is the step at
     which the item came last, B the estimated gap between two of its steps, and 1 / B the
     probability. An item that is twice in a batch counts once. Only training moves A and B; they are
-    saved with the model.
+    saved with the model. Under a strategy the first replica's rows alone move them, so shuffle.
 
     With fewer buckets than items, ids share them by a hash. A collision can only make an item look
     more frequent, so with several hash functions the largest B counts.

@@ -11,7 +11,7 @@ class VectorMemory(keras.layers.Layer):
     The vectors are those that the items had when they were in the batch, and pass no gradient: the
     towers move slowly, so they are still near what they would be. A call gives what is in the queue
     and, in training, puts the batch in after that, the oldest items leaving. The queue is saved
-    with the model.
+    with the model. Under a strategy it holds the first replica's rows.
 
     Args:
         size: M, how many items it holds.
