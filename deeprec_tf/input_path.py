@@ -56,7 +56,7 @@ class InputPath(Model):
             x = {name: x[name] for name in x.keys() if name not in self._ignored_inputs}
         arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
         item = arrays.get(self._positive_item)
-        if item is not None and len(item) and item.min() < 1:
+        if item is not None and self.has_row_loss and len(item) and item.min() < 1:
             raise ValueError(
                 f"{owner}: {self._positive_item!r} is {item.min()} in row {int(item.argmin())}, "
                 "but id 0 is padding. Give items ids from 1."
