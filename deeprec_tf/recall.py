@@ -16,11 +16,13 @@ from deeprec_tf.features import (
     SparseFeat,
     VarLenSparseFeat,
 )
-from deeprec_tf.inputs import Tensors, padding_mask
+from deeprec_tf.inputs import Tensors, padding_mask, refuse_sequences
 from deeprec_tf.item_side import ItemSide as ItemSide
 from deeprec_tf.item_side import item_tower as item_tower
 from deeprec_tf.item_side import two_sided_tables as two_sided_tables
+from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.recall_loss import loss_against
@@ -99,7 +101,8 @@ def user_sequence(
     come from the item side's `item_table`, by the ids of the history.
 
     Raises:
-        ValueError: the id has no history, or a feature has neither.
+        ValueError: the id has no history, a feature has neither, or another column of the user
+            stays a sequence.
     """
     owner, columns = items.owner, items.columns
     everything = [*user_feature_columns, *columns]
@@ -115,12 +118,14 @@ def user_sequence(
         for name, history in zip(with_history, roles.behaviors[1:], strict=True)
     })
     histories = {column.name: column for column in roles.behaviors}
+    context = [c for c in user_feature_columns if c.name not in histories]
+    refuse_sequences(owner, context)
     return UserSequence(
         columns=[histories.get(column.name, column) for column in user_feature_columns],
         ids=ids,
         vectors=items.encode(features),
         mask=padding_mask(items.inputs, roles.behaviors),
-        context=[c for c in user_feature_columns if c.name not in histories],
+        context=context,
         maxlen=roles.behaviors[0].maxlen,
     )
 
@@ -137,6 +142,19 @@ def cosine_temperature(temperature: float | str | None, loss: Any) -> float | st
         return 0.05
     reads_logits = loss in ("bce", "gbce") or getattr(loss, "reads_logits", False)
     return "learned" if reads_logits else 1.0
+
+
+def tower_layers(
+    side: str, hidden_units: Sequence[int], *, activation: str, dropout: Any,
+    unit_length: bool = True,
+) -> list[Any]:
+    """The layers of one of two towers: an MLP, a linear map to the last width, length 1."""
+    *inner_units, width = hidden_units
+    layers = [
+        MLP(inner_units, activation=activation, dropout=dropout, name=f"{side}_tower"),
+        keras.layers.Dense(width, use_bias=False, name=f"{side}_projection"),
+    ]
+    return [*layers, UnitLength(name=f"{side}_unit")] if unit_length else layers
 
 
 def joint(tensor: Any, name: str) -> Any:

@@ -15,7 +15,7 @@ Departures from the paper:
 
 import keras
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.transformer_block import TransformerBlock
 from deeprec_tf.layers.core.gelu import exact_gelu
 from deeprec_tf.layers.retrieval.append_one import AppendOne
@@ -120,7 +120,6 @@ def BERT4Rec(
         owner="BERT4Rec",
     )
     history = user_sequence(users, items)
-    refuse_sequences("BERT4Rec", history.context)
     real, is_last = OneMoreMask(name="one_more")(history.mask)  # (B, T + 1)
 
     # The encoder and the output, for a sequence some of whose steps are [MASK].

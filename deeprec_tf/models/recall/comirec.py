@@ -9,7 +9,7 @@ Departures from the paper:
 The controllable part, which trades accuracy for diversity, is `deeprec_tf.retrieval.diversify`.
 """
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.self_attentive_interests import SelfAttentiveInterests
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention
 from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
@@ -110,7 +110,6 @@ def ComiRec(
         owner="ComiRec",
     )
     history = user_sequence(users, items)
-    refuse_sequences("ComiRec", history.context)
     item_vector = joint(items.positive(), "item_vector")  # (B, d)
     width = item_vector.shape[-1]
 

@@ -5,16 +5,15 @@ default the softmax runs over the items of the batch (with logQ where counts are
 four sampled documents; the smoothing factor is a temperature.
 """
 
-import keras
+import functools
 
 from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
-from deeprec_tf.layers.core.mlp import MLP
-from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.recall import (
     ItemSide,
     cosine_temperature,
     joint,
     recall_model,
+    tower_layers,
     two_sided_tables,
     with_width,
 )
@@ -84,20 +83,15 @@ def DSSM(
         Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations,
         RecSys 2019.
     """
-    *inner_units, width = hidden_units
+    tower = functools.partial(
+        tower_layers, hidden_units=hidden_units, activation=activation, dropout=dropout
+    )
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     refuse_sequences("DSSM", [*users, *columns])
     feature_columns = [*users, *columns]
     inputs = build_input_layers(feature_columns)
     tables = two_sided_tables(users, columns)
-
-    def tower(side):
-        return [
-            MLP(inner_units, activation=activation, dropout=dropout, name=f"{side}_tower"),
-            keras.layers.Dense(width, use_bias=False, name=f"{side}_projection"),
-            UnitLength(name=f"{side}_unit"),
-        ]
 
     # User tower.
     user = embedding_lookup(inputs, tables, users)  # (B, C)

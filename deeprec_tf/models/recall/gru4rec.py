@@ -15,7 +15,7 @@ Departures from the papers:
 
 import keras
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
@@ -111,7 +111,6 @@ def GRU4Rec(
         columns, inputs, tables, item_tower(columns, None), item_table=item_table, owner="GRU4Rec"
     )
     history = user_sequence(users, items)
-    refuse_sequences("GRU4Rec", history.context)
 
     # A state for each step, from zeros at the start of the row.
     width = history.vectors.shape[-1]

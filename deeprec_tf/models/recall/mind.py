@@ -11,7 +11,7 @@ Departures from the paper:
 
 import keras
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
 from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
@@ -111,7 +111,6 @@ def MIND(
         owner="MIND",
     )
     history = user_sequence(users, items)
-    refuse_sequences("MIND", history.context)
     item_vector = joint(items.positive(), "item_vector")  # (B, d)
     width = item_vector.shape[-1]
 

@@ -10,7 +10,7 @@ A row is one prefix of a session and the item that came next: `deeprec_tf.data` 
 
 import keras
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.additive_pooling import AdditivePooling
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.next_step import LastStep
@@ -98,7 +98,6 @@ def NARM(
         columns, inputs, tables, item_tower(columns, None), item_table=item_table, owner="NARM"
     )
     history = user_sequence(users, items)
-    refuse_sequences("NARM", history.context)
 
     # States of the session.
     states = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(history.vectors)

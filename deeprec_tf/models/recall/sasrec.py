@@ -11,7 +11,7 @@ Departures from the paper:
 
 import keras
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.causal_block import CausalBlock
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
@@ -103,7 +103,6 @@ def SASRec(
         owner="SASRec",
     )
     history = user_sequence(users, items)
-    refuse_sequences("SASRec", history.context)
 
     # Items in their places.
     width = history.vectors.shape[-1]

@@ -11,7 +11,7 @@ A row is one prefix of a session and the item that came next: `deeprec_tf.data` 
 
 import keras
 
-from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.additive_pooling import AdditivePooling
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.retrieval.next_step import LastStep
@@ -95,7 +95,6 @@ def STAMP(
         columns, inputs, tables, item_tower(columns, None), item_table=item_table, owner="STAMP"
     )
     history = user_sequence(users, items)
-    refuse_sequences("STAMP", history.context)
 
     # What the session is about in general, m_s, and at last, m_t.
     mean = SequencePooling("mean", name="mean")(history.vectors, history.mask)  # (B, D)
