@@ -35,12 +35,15 @@ def mirrored_batch(subject):
 def options_of(card, activation):
     """The activation, where the model has one, and nothing that a replica has of its own.
 
-    So no dropout, and negatives that are not those of the replica's rows.
+    So no dropout, no steps hidden by chance but each row's last, and negatives that are not those
+    of the replica's rows.
     """
     parameters = inspect.signature(card.builder).parameters
     options = {name: 0.0 for name in parameters if name.endswith("dropout")}
     if "negatives" in parameters:
         options["negatives"] = "given" if "item_negatives" in card.optional else "all"
+    if "last_only" in parameters:
+        options["last_only"] = 1.0
     return {**options, "activation": activation} if "activation" in parameters else options
 
 
