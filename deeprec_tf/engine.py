@@ -160,8 +160,8 @@ class RecModel(InputPath, keras.Model):
         # A replica may have no rows; losses of replicas are summed, as Keras's own.
         rows = tf.cast(tf.shape(losses)[0], losses.dtype)
         mean = tf.math.divide_no_nan(tf.reduce_sum(losses), rows)
-        mean = mean / tf.distribute.get_strategy().num_replicas_in_sync
-        return tf.add_n([mean, *(tf.cast(value, mean.dtype) for value in self.losses)])
+        total = tf.add_n([mean, *(tf.cast(value, mean.dtype) for value in self.losses)])
+        return total / tf.distribute.get_strategy().num_replicas_in_sync
 
     # ---- the input path -----------------------------------------------------------------
 

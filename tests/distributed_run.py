@@ -44,6 +44,8 @@ def options_of(card, activation):
         options["negatives"] = "given" if "item_negatives" in card.optional else "all"
     if "last_only" in parameters:
         options["last_only"] = 1.0
+    if "decorrelation" in parameters:
+        options["decorrelation"] = 0.5  # a penalty on weights counts once for all replicas
     return {**options, "activation": activation} if "activation" in parameters else options
 
 

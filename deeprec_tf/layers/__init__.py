@@ -68,6 +68,8 @@ from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
+from deeprec_tf.layers.sequence.prototype_assignment import PrototypeAssignment
+from deeprec_tf.layers.sequence.prototype_selection import PrototypeSelection
 from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 from deeprec_tf.layers.sequence.with_context import WithContext
@@ -132,6 +134,8 @@ __all__ = [
     "PaddingMask",
     "PairAttention",
     "PredictionLayer",
+    "PrototypeAssignment",
+    "PrototypeSelection",
     "RegulationGate",
     "RetrievalLoss",
     "RowNumbers",

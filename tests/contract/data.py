@@ -119,6 +119,7 @@ _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
 _SMALL_OF_MODEL = {
     "AFM": {"attention_units": 3},
     "ComiRec": {"attention_units": 5},
+    "SINE": {"attention_units": 5, "num_prototypes": 7, "num_interests": 3},
 }
 
 

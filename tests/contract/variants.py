@@ -88,6 +88,13 @@ VARIANTS = {
         ),
         "one": ({"num_interests": 1, "hidden_units": ()}, (), "hist_length"),
     },
+    "SINE": {
+        "cosine": (
+            {"l2_normalize": True, "decorrelation": 0.1, "negatives": Sampled(5)}, ("context",),
+            "hist_length",
+        ),
+        "all_prototypes": ({"num_interests": 7, "assignment_temperature": 1.0}, (), None),
+    },
     "YoutubeSBC": {
         "hashed": (
             {"negatives": InBatch(frequency=Streaming(alpha=0.1, buckets=5, hashes=2)),

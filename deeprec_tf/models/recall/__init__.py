@@ -8,6 +8,7 @@ from deeprec_tf.models.recall.gru4rec import GRU4Rec
 from deeprec_tf.models.recall.mind import MIND
 from deeprec_tf.models.recall.narm import NARM
 from deeprec_tf.models.recall.sasrec import SASRec
+from deeprec_tf.models.recall.sine import SINE
 from deeprec_tf.models.recall.stamp import STAMP
 from deeprec_tf.models.recall.youtube_dnn import YoutubeDNN
 from deeprec_tf.models.recall.youtube_sbc import YoutubeSBC
@@ -16,6 +17,7 @@ __all__ = [
     "DSSM",
     "MIND",
     "NARM",
+    "SINE",
     "STAMP",
     "BERT4Rec",
     "ComiRec",

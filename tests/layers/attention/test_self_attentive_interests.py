@@ -29,6 +29,20 @@ def test_numbers():
     assert not shares[~MASK].any()
 
 
+def test_shares_multiply_the_scores():
+    layer = SelfAttentiveInterests(3, 6)
+    layer.build(KEYS.shape, VALUES.shape)
+    weights = randomize(layer)
+    shares = GENERATOR.uniform(size=(4, 5, 3)).astype("float32")
+    got = check_layer(layer, KEYS, VALUES, MASK, shares)
+    for row, length in enumerate(LENGTHS):
+        wanted = twin.self_attentive(
+            KEYS[row, :length].astype("float64"), VALUES[row, :length].astype("float64"),
+            weights["inner"], weights["outer"], shares[row],
+        )
+        np.testing.assert_allclose(got[row], wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_padding_has_no_effect():
     layer = SelfAttentiveInterests(2, 4)
     wanted = np.asarray(layer(KEYS, VALUES, MASK))
