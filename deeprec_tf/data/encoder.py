@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -25,18 +23,14 @@ from deeprec_tf.data.encoder_features import (
     Number,
     Text,
     check_features,
-    sources_of_vocabularies,
     vocabulary_name,
 )
-from deeprec_tf.data.encoder_json import config_of, state_from_config
+from deeprec_tf.data.encoder_json import config_of, read_config, state_from_config, write_config
 from deeprec_tf.data.encoder_layers import encoder_model
-from deeprec_tf.data.encoder_values import list_ids, raw_column, raw_values, source_keys, texts
-from deeprec_tf.data.number_transforms import (
-    NumberState,
-    apply_number,
-    fit_number,
-)
-from deeprec_tf.data.tables import Table, get_series, row_count
+from deeprec_tf.data.encoder_values import fit_numbers, model_inputs, raw_column, raw_values
+from deeprec_tf.data.encoder_vocabularies import extended, ids_between, learned
+from deeprec_tf.data.number_transforms import NumberState
+from deeprec_tf.data.tables import Table, row_count
 from deeprec_tf.data.vocabulary import Vocabulary
 from deeprec_tf.features import FeatureColumn
 
@@ -97,36 +91,68 @@ class FeatureEncoder:
             ValueError: a column is missing or has nothing to learn from.
         """
         row_count("FeatureEncoder.fit", table)
-        owning = {
-            vocabulary_name(feature)
-            for feature in self.features
-            if isinstance(feature, Category) and feature.missing == "own"
-        }
-        sources = sources_of_vocabularies(self.features)
-        vocabularies = {}
-        for name, learned_from in sources.items():
-            vocabularies[name] = Vocabulary.learn(
-                name,
-                [(source.name, source_keys(source, table)) for source in learned_from],
-                min_frequency=learned_from[0].min_frequency,
-                max_size=learned_from[0].max_size,
-                owns_missing=name in owning,
-            )
-        numbers = {
-            feature.name: fit_number(feature, get_series("FeatureEncoder", table, feature.name))
-            for feature in self.features
-            if isinstance(feature, Number)
-        }
-        for feature in self.features:  # those that nothing is learned from are checked as well
-            if isinstance(feature, Text):
-                texts(feature, table)
-            elif isinstance(feature, Category | CategoryList):
-                vocabulary = vocabulary_name(feature)
-                if feature not in sources[vocabulary]:
-                    keys = source_keys(feature, table)
-                    vocabularies[vocabulary].key_table(feature.name, keys)
+        vocabularies = learned(self.features, table)
+        numbers = fit_numbers(self.features, table)
         self._vocabularies, self._numbers = vocabularies, numbers
         return self
+
+    def extend(self, table: Table, names: Sequence[str] | None = None) -> dict[str, int]:
+        """Learn the new values of later rows; what is known stays, so a model trains on.
+
+        New values get the ids behind the last one, by falling frequency. A value needs
+        `min_frequency` occurrences over all tables that were given to `fit` and `extend`, so
+        give each row once; with a `max_size` there are new values as long as there is room.
+        Statistics of numbers and edges of buckets stay as fitted: the model knows those. Columns,
+        layers (`as_layer`) and vocabularies that were taken before stay as they were; take them
+        anew.
+
+        Args:
+            table: DataFrame or dict of columns, the rows that came; further columns are ignored.
+            names: features to read, such as those of the items in a table of new items; all
+                when left out.
+
+        Returns:
+            The features that grew, and by how many values.
+
+        Raises:
+            TypeError: a column holds another type than at fit.
+            ValueError: the encoder is not fitted, or a column is missing.
+
+        Example:
+            >>> encoder = FeatureEncoder([Category("city")]).fit({"city": ["Rome", "Oslo"]})
+            >>> encoder.extend({"city": ["Bonn", "Rome"]})
+            {'city': 1}
+            >>> encoder.decode("city", [2, 3, 4]).tolist()
+            ['Oslo', 'Rome', 'Bonn']
+        """
+        features = self._chosen("extend", names)
+        row_count("FeatureEncoder.extend", table)
+        before = {name: self.vocabulary(name).size for name in self._names(Category, CategoryList)}
+        read = {feature.name for feature in features}
+        self._vocabularies = extended(self.features, self._vocabularies, table, read)
+        grown = {name: self.vocabulary(name).size - size for name, size in before.items()}
+        return {name: count for name, count in grown.items() if count}
+
+    def ids_from(self, older: FeatureEncoder) -> dict[str, np.ndarray]:
+        """For each feature with ids that both have: what an id of the older one is here.
+
+        It is what `deeprec_tf.training.warm_start` takes as `ids`, to begin with the tables of a
+        model that was trained on another encoder's ids.
+
+        Args:
+            older: the encoder of the older model.
+
+        Returns:
+            Dict of int64 arrays, entry i the id of what was id i, -1 where there is none.
+
+        Raises:
+            TypeError: a feature holds text in one and integers in the other.
+            ValueError: an encoder is not fitted.
+        """
+        self._require_fit("ids_from")
+        older._require_fit("ids_from")
+        features = [f for f in self.features if getattr(f, "transform", "bucketize") == "bucketize"]
+        return ids_between(older._states(older.features), self._states(features))
 
     def transform(self, table: Table, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Model inputs of a table.
@@ -145,24 +171,10 @@ class FeatureEncoder:
         """
         features = self._chosen("transform", names)
         row_count("FeatureEncoder.transform", table)
+        states = self._states(features)
         batch: dict[str, np.ndarray] = {}
         for feature in features:
-            if isinstance(feature, CategoryList):
-                ids, lengths = list_ids(feature, self.vocabulary(feature.name), table)
-                batch[feature.name] = ids
-                if feature.length_name is not None:
-                    batch[feature.length_name] = lengths
-            elif isinstance(feature, Category):
-                column = get_series("FeatureEncoder", table, feature.name)
-                batch[feature.name] = self.vocabulary(feature.name).encode(
-                    feature.name, column, missing=feature.missing_id
-                )
-            elif isinstance(feature, Number):
-                column = get_series("FeatureEncoder", table, feature.name)
-                state = self.number_state(feature.name)
-                batch[feature.name] = apply_number(feature, state, column)
-            else:
-                batch[feature.name] = texts(feature, table)
+            batch |= model_inputs(feature, states.get(feature.name), table)
         return batch
 
     def fit_transform(self, table: Table) -> dict[str, np.ndarray]:
@@ -215,13 +227,10 @@ class FeatureEncoder:
         """
         self._require_fit("inverse_transform")
         features = [feature for feature in self.features if feature.name in batch]
-        vocabularies = self._vocabularies_by_feature(features)
-        columns = {}
-        for feature in features:
-            name, values = feature.name, np.asarray(batch[feature.name])
-            state = (self._numbers or {}).get(name)
-            columns[name] = raw_values(feature, vocabularies.get(name), state, values)
-        return pd.DataFrame(columns)
+        states = self._states(features)
+        return pd.DataFrame(
+            {f.name: raw_values(f, states.get(f.name), np.asarray(batch[f.name])) for f in features}
+        )
 
     def feature_columns(
         self,
@@ -247,13 +256,10 @@ class FeatureEncoder:
         """
         features = self._chosen("feature_columns", names)
         check_names("combiners", combiners or {}, self._names(CategoryList))
-        vocabularies = self._vocabularies_by_feature(features)
-        sizes = {name: vocabulary.size for name, vocabulary in vocabularies.items()}
-        for feature in features:
-            if isinstance(feature, Number) and feature.transform == "bucketize":
-                sizes[feature.name] = self.number_state(feature.name).bucket_ids
         widths = widths_by_table(self.features, embedding_dims)
-        return make_columns(features, sizes, widths, embedding_dim, combiners or {})
+        return make_columns(
+            features, self._states(features), widths, embedding_dim, combiners or {}
+        )
 
     def behavior_columns(
         self,
@@ -297,11 +303,8 @@ class FeatureEncoder:
         """
         features = self._chosen("raw_inputs", None)
         row_count("FeatureEncoder.raw_inputs", table)
-        vocabularies = self._vocabularies_by_feature(features)
-        return {
-            feature.name: raw_column(feature, vocabularies.get(feature.name), table)
-            for feature in features
-        }
+        states = self._states(features)
+        return {f.name: raw_column(f, states.get(f.name), table) for f in features}
 
     def as_layer(self, names: Sequence[str] | None = None) -> keras.Model:
         """The same mapping as a Keras model of preprocessing layers, for export.
@@ -327,8 +330,7 @@ class FeatureEncoder:
             [3, 1]
         """
         features = self._chosen("as_layer", names)
-        numbers = self._numbers or {}
-        return encoder_model(features, self._vocabularies_by_feature(features), numbers)
+        return encoder_model(features, self._states(features))
 
     def get_config(self) -> dict[str, Any]:
         """The fitted encoder as JSON-able values.
@@ -357,8 +359,7 @@ class FeatureEncoder:
         Raises:
             ValueError: the encoder is not fitted.
         """
-        text = json.dumps(self.get_config(), ensure_ascii=False, allow_nan=False, indent=1)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_config(self.get_config(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureEncoder:
@@ -368,20 +369,19 @@ class FeatureEncoder:
             FileNotFoundError: there is no such file.
             ValueError: the file is no encoder, or one of a newer version.
         """
-        try:
-            config = json.loads(Path(path).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"FeatureEncoder.load: {str(path)!r} is no JSON: {error}.") from None
-        return cls.from_config(config)
+        return cls.from_config(read_config(path))
 
     def _names(self, *kinds: type) -> list[str]:
         return [feature.name for feature in self.features if isinstance(feature, kinds)]
 
-    def _vocabularies_by_feature(self, features: Iterable[Feature]) -> dict[str, Vocabulary]:
+    def _states(self, features: Iterable[Feature]) -> dict[str, Vocabulary | NumberState]:
+        """What was learned for each of the features; texts have nothing."""
         return {
-            feature.name: self.vocabulary(feature.name)
+            feature.name: self.number_state(feature.name)
+            if isinstance(feature, Number)
+            else self.vocabulary(feature.name)
             for feature in features
-            if isinstance(feature, Category | CategoryList)
+            if not isinstance(feature, Text)
         }
 
     def _require_fit(self, method: str) -> None:

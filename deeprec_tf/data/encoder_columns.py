@@ -12,12 +12,14 @@ from deeprec_tf.data.encoder_features import (
     Number,
     vocabulary_name,
 )
+from deeprec_tf.data.number_transforms import NumberState
+from deeprec_tf.data.vocabulary import Vocabulary
 from deeprec_tf.features import DenseFeat, FeatureColumn, SparseFeat, VarLenSparseFeat
 
 
 def make_columns(
     features: Sequence[Feature],
-    sizes: Mapping[str, int],
+    states: Mapping[str, Vocabulary | NumberState],
     widths: Mapping[str, int | str],
     embedding_dim: int | str,
     combiners: Mapping[str, str],
@@ -26,23 +28,25 @@ def make_columns(
 
     Args:
         features: the features, in the order of the columns.
-        sizes: number of ids of each feature that has ids.
+        states: what was learned for each feature.
         widths: embedding widths by table.
         embedding_dim: width of the other tables.
         combiners: combiners by list feature.
     """
     columns: list[FeatureColumn] = []
     for feature in features:
-        if feature.name not in sizes:
-            if isinstance(feature, Number):
-                columns.append(DenseFeat(feature.name))
+        state = states.get(feature.name)
+        if state is None:
+            continue
+        if isinstance(feature, Number) and feature.transform != "bucketize":
+            columns.append(DenseFeat(feature.name))
             continue
         table = feature.name
         if isinstance(feature, Category | CategoryList):
             table = vocabulary_name(feature)
         column = SparseFeat(
             feature.name,
-            sizes[feature.name],
+            state.size,
             embedding_dim=widths.get(table, embedding_dim),
             embedding_name=table,
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from deeprec_tf.data.encoder_features import Feature, feature_from_config, feature_to_config
 from deeprec_tf.data.number_transforms import NumberState
@@ -31,6 +35,8 @@ def config_of(
                 "kind": vocabulary.kind,
                 "owns_missing": vocabulary.owns_missing,
                 "values": vocabulary.values.tolist(),
+                "waiting": vocabulary.waiting.index.tolist(),
+                "waiting_counts": vocabulary.waiting.tolist(),
             }
             for name, vocabulary in vocabularies.items()
         },
@@ -38,6 +44,25 @@ def config_of(
             name: {**asdict(state), "edges": list(state.edges)} for name, state in numbers.items()
         },
     }
+
+
+def write_config(config: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes what `read_config` reads."""
+    text = json.dumps(config, ensure_ascii=False, allow_nan=False, indent=1)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def read_config(path: str | os.PathLike[str]) -> Any:
+    """The values of a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"FeatureEncoder.load: {str(path)!r} is no JSON: {error}.") from None
 
 
 def state_from_config(
@@ -60,8 +85,14 @@ def state_from_config(
     vocabularies = {}
     for name, entry in config["vocabularies"].items():
         dtype = np.int64 if entry["kind"] == "int64" else object
-        values = np.asarray(entry["values"], dtype=dtype)
-        vocabularies[name] = Vocabulary(name, values, owns_missing=entry["owns_missing"])
+        waiting = pd.Series(
+            entry.get("waiting_counts", []), dtype=np.int64,
+            index=pd.Index(entry.get("waiting", []), dtype=dtype),
+        )
+        vocabularies[name] = Vocabulary(
+            name, np.asarray(entry["values"], dtype=dtype),
+            owns_missing=entry["owns_missing"], waiting=waiting,
+        )  # fmt: skip
     numbers = {
         name: NumberState(**{**entry, "edges": tuple(entry["edges"])})
         for name, entry in config["numbers"].items()

@@ -183,13 +183,11 @@ def number_values(raw: Any, feature: Number, state: NumberState) -> Any:
 
 
 def encoder_model(
-    features: Sequence[Feature],
-    vocabularies: dict[str, Vocabulary],
-    numbers: dict[str, NumberState],
+    features: Sequence[Feature], states: dict[str, Vocabulary | NumberState]
 ) -> keras.Model:
     """A functional model: dict of raw tensors in, dict of model inputs out.
 
-    `vocabularies` is keyed by feature; features of one vocabulary share one lookup layer.
+    `states` is what was learned, by feature; features of one vocabulary share one lookup layer.
     """
     lookups: dict[str, keras.layers.Layer] = {}
     inputs: dict[str, Any] = {}
@@ -197,7 +195,7 @@ def encoder_model(
     for feature in features:
         name = feature.name
         if isinstance(feature, Category | CategoryList):
-            vocabulary = vocabularies[name]
+            vocabulary = states[name]
             if vocabulary.name not in lookups:
                 lookups[vocabulary.name] = lookup_layer(vocabulary)
             lookup = lookups[vocabulary.name]
@@ -212,7 +210,7 @@ def encoder_model(
                 outputs[feature.length_name] = ops.sum(real, axis=1)
         elif isinstance(feature, Number):
             inputs[name] = keras.Input((), dtype="float32", name=name)
-            outputs[name] = number_values(inputs[name], feature, numbers[name])
+            outputs[name] = number_values(inputs[name], feature, states[name])
         else:
             inputs[name] = keras.Input((), dtype="string", name=name)
             outputs[name] = keras.layers.Identity(dtype="string", name=f"keep_{name}")(inputs[name])

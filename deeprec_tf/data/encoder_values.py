@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from deeprec_tf.data.encoder_features import Category, CategoryList, Feature, Number, Text
-from deeprec_tf.data.number_transforms import NumberState, float32_values, invert_number
+from deeprec_tf.data.number_transforms import (
+    NumberState,
+    apply_number,
+    fit_number,
+    float32_values,
+    invert_number,
+)
 from deeprec_tf.data.ragged import Ragged, to_ragged
 from deeprec_tf.data.tables import Table, get_column, get_series
 from deeprec_tf.data.vocabulary import MISSING_INTEGER, PADDING_ID, Vocabulary
@@ -32,6 +39,40 @@ def list_ids(
     return Ragged(ids, elements.lengths).keep(ids != PADDING_ID).padded(feature.maxlen)
 
 
+def fit_numbers(features: Iterable[Feature], table: Table) -> dict[str, NumberState]:
+    """What is learned about the numbers of a table.
+
+    Raises:
+        TypeError, ValueError: as `fit_number`.
+    """
+    return {
+        feature.name: fit_number(feature, get_series(_OWNER, table, feature.name))
+        for feature in features
+        if isinstance(feature, Number)
+    }
+
+
+def model_inputs(
+    feature: Feature, state: Vocabulary | NumberState | None, table: Table
+) -> dict[str, np.ndarray]:
+    """The inputs that a feature gives: its own and, of a list, the length if it is wanted.
+
+    Raises:
+        TypeError: the column holds another type than at fit.
+        ValueError: the column is missing.
+    """
+    if isinstance(feature, CategoryList) and isinstance(state, Vocabulary):
+        ids, lengths = list_ids(feature, state, table)
+        wants_length = feature.length_name is not None
+        return {feature.name: ids, **({feature.length_name: lengths} if wants_length else {})}
+    if isinstance(feature, Text):
+        return {feature.name: texts(feature, table)}
+    column = get_series(_OWNER, table, feature.name)
+    if isinstance(feature, Category) and isinstance(state, Vocabulary):
+        return {feature.name: state.encode(feature.name, column, missing=feature.missing_id)}
+    return {feature.name: apply_number(feature, state, column)}
+
+
 def texts(feature: Text, table: Table) -> np.ndarray:
     """A column of texts as an object array of str, missing ones filled.
 
@@ -50,13 +91,15 @@ def texts(feature: Text, table: Table) -> np.ndarray:
     return values
 
 
-def raw_column(feature: Feature, vocabulary: Vocabulary | None, table: Table) -> np.ndarray:
+def raw_column(
+    feature: Feature, vocabulary: Vocabulary | NumberState | None, table: Table
+) -> np.ndarray:
     """A column as the encoder's Keras layers take it."""
     if isinstance(feature, Text):
         return texts(feature, table)
     if isinstance(feature, Number):
         return float32_values(feature.name, get_series(_OWNER, table, feature.name))
-    if vocabulary is None:
+    if not isinstance(vocabulary, Vocabulary):
         raise ValueError(f"{_OWNER}: {feature.name!r} has no vocabulary.")
     missing: Any = MISSING_INTEGER if vocabulary.kind == "int64" else ""
     if isinstance(feature, Category):
@@ -73,18 +116,15 @@ def raw_column(feature: Feature, vocabulary: Vocabulary | None, table: Table) ->
 
 
 def raw_values(
-    feature: Feature,
-    vocabulary: Vocabulary | None,
-    state: NumberState | None,
-    values: np.ndarray,
+    feature: Feature, state: Vocabulary | NumberState | None, values: np.ndarray
 ) -> Any:
     """The raw column of a model input, as far as it can be known."""
-    if isinstance(feature, CategoryList) and vocabulary is not None:
-        rows = zip(vocabulary.decode(values), values != PADDING_ID, strict=True)
+    if isinstance(feature, CategoryList) and isinstance(state, Vocabulary):
+        rows = zip(state.decode(values), values != PADDING_ID, strict=True)
         return [row[real].tolist() for row, real in rows]
-    if isinstance(feature, Category) and vocabulary is not None:
-        return pd.Series(vocabulary.decode(values), dtype=object)
-    if isinstance(feature, Number) and state is not None:
+    if isinstance(feature, Category) and isinstance(state, Vocabulary):
+        return pd.Series(state.decode(values), dtype=object)
+    if isinstance(feature, Number) and isinstance(state, NumberState):
         return invert_number(feature, state, values)
     return values
 

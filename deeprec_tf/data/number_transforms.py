@@ -35,7 +35,7 @@ class NumberState:
     edges: tuple[float, ...] = ()
 
     @property
-    def bucket_ids(self) -> int:
+    def size(self) -> int:
         """Number of ids that buckets need, padding and missing counted."""
         return FIRST_BUCKET_ID + len(self.edges) + 1
 
@@ -132,7 +132,7 @@ def invert_number(feature: Number, state: NumberState, values: Any) -> Any:
         spans = [
             pd.Interval(*pair, closed="left") for pair in zip(bounds, bounds[1:], strict=False)
         ]
-        table = np.empty(state.bucket_ids, object)
+        table = np.empty(state.size, object)
         table[FIRST_BUCKET_ID:] = spans
         return table[values]
     exact = values.astype(np.float64)

@@ -21,6 +21,8 @@ class Vocabulary:
         name: name of the vocabulary.
         values: the keys, int64 or text, all different.
         owns_missing: id 2 is kept for missing values, and the keys start at 3, not 2.
+        waiting: counts by key of those that did not occur often enough yet, as a Series;
+            `extended` counts on from there. None for none.
 
     Attributes:
         values: the keys in the order of their ids, int64 or object array of str.
@@ -30,7 +32,14 @@ class Vocabulary:
         ids: the ids that stand for keys, int32: the candidates of a `NegativeSampler`.
     """
 
-    def __init__(self, name: str, values: Any, *, owns_missing: bool = False):
+    def __init__(
+        self,
+        name: str,
+        values: Any,
+        *,
+        owns_missing: bool = False,
+        waiting: pd.Series | None = None,
+    ):
         self.name = name
         self.values = np.asarray(values)
         if self.values.dtype.kind not in "iu":
@@ -38,6 +47,7 @@ class Vocabulary:
         self.owns_missing = owns_missing
         self.first_id = OOV_ID + 1 + int(owns_missing)
         self._index = pd.Index(self.values, dtype=self.values.dtype)
+        self.waiting = pd.Series(dtype=np.int64) if waiting is None else waiting
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,12 +86,11 @@ class Vocabulary:
             TypeError: the columns mix text and integers, or hold something else.
             ValueError: no key occurs `min_frequency` times.
         """
-        parts = []
+        counted = []
         kinds: dict[str, str] = {}
         for column, values in columns:
             codes, keys = key_table(column, values)
-            counts = np.bincount(codes[codes >= 0], minlength=len(keys))
-            parts.append(pd.Series(counts, index=pd.Index(keys, dtype=keys.dtype)))
+            counted.append(_counts(codes, keys))
             if len(keys):
                 kinds[column] = "int64" if keys.dtype.kind == "i" else "string"
         if len(set(kinds.values())) > 1:
@@ -89,16 +98,35 @@ class Vocabulary:
                 f"FeatureEncoder: vocabulary {name!r} is shared by columns of different types "
                 f"{kinds}. Convert them to one type."
             )
-        parts = [part for part in parts if len(part)] or parts[:1]
-        counts = pd.concat(parts).groupby(level=0, sort=True).sum()
-        counts = counts[counts >= min_frequency].sort_values(ascending=False, kind="stable")
-        if not len(counts):
+        keys, waiting = _frequent(_added(counted), min_frequency, max_size)
+        if not len(keys):
             raise ValueError(
                 f"FeatureEncoder: no value of {name!r} occurs at least {min_frequency} times. "
                 "Lower min_frequency, or drop the feature."
             )
-        keys = counts.index.to_numpy()[:max_size]
-        return cls(name, keys, owns_missing=owns_missing)
+        return cls(name, keys, owns_missing=owns_missing, waiting=waiting)
+
+    def extended(
+        self,
+        columns: Iterable[tuple[str, Any]],
+        *,
+        min_frequency: int = 1,
+        max_size: int | None = None,
+    ) -> Vocabulary:
+        """This vocabulary with the new keys of `(column name, values)` pairs behind its own.
+
+        Keys keep their ids. A new one needs `min_frequency` occurrences, those before counted in;
+        the new ones stand by falling count, then ascending, as far as `max_size` has room.
+
+        Raises:
+            TypeError: the columns are of another type than at fit.
+        """
+        counted = [_counts(*self.key_table(column, values)) for column, values in columns]
+        counts = _added([self.waiting, *counted])
+        room = None if max_size is None else max_size - len(self)
+        keys, waiting = _frequent(counts[~counts.index.isin(self._index)], min_frequency, room)
+        values = np.concatenate([self.values, keys.astype(self.values.dtype)])
+        return Vocabulary(self.name, values, owns_missing=self.owns_missing, waiting=waiting)
 
     def key_table(self, column: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
         """Codes into distinct keys, -1 where missing, and the keys, of this vocabulary's type.
@@ -148,6 +176,28 @@ class Vocabulary:
         table[: self.first_id] = unknown
         table[self.first_id :] = self.values if whole else self.values.tolist()
         return table[ids]
+
+
+def _counts(codes: np.ndarray, keys: np.ndarray) -> pd.Series:
+    """How often each key occurs."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(keys))
+    return pd.Series(counts, index=pd.Index(keys, dtype=keys.dtype))
+
+
+def _added(parts: list[pd.Series]) -> pd.Series:
+    """Counts added by key, the keys ascending."""
+    parts = [part for part in parts if len(part)] or parts[:1]  # empty ones have no type of keys
+    return pd.concat(parts).groupby(level=0, sort=True).sum()
+
+
+def _frequent(
+    counts: pd.Series, min_frequency: int, room: int | None
+) -> tuple[np.ndarray, pd.Series | None]:
+    """The keys that occur often enough, by falling count; and those that may once."""
+    enough = counts >= min_frequency
+    keys = counts[enough].sort_values(ascending=False, kind="stable").index.to_numpy()[:room]
+    is_full = room is not None and len(keys) == room
+    return keys, None if is_full else counts[~enough]
 
 
 def key_table(column: str, values: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -36,9 +36,9 @@ class BiLSTM(keras.layers.Layer):
         # The cell in a plain RNN: Keras's LSTM layer refuses XLA, for the sake of cuDNN.
         self.forward, self.backward = (
             keras.layers.RNN(
-                keras.layers.LSTMCell(units, dtype=self.dtype_policy), return_sequences=True,
-                go_backwards=name == "backward", zero_output_for_mask=True, name=name,
-                dtype=self.dtype_policy,
+                keras.layers.LSTMCell(units, name="cell", dtype=self.dtype_policy),
+                return_sequences=True, go_backwards=name == "backward",
+                zero_output_for_mask=True, name=name, dtype=self.dtype_policy,
             )
             for name in ("forward", "backward")
         )
