@@ -31,14 +31,14 @@ def loss_against(
     candidates, positive_log_q = [], None
     for place, one in enumerate(sets):
         if isinstance(one, InBatch):
-            ids, vectors = _of_batch(one, labels, positives)
+            ids, vectors = _of_batch(one, labels, positives, f"memory_{place}")
         elif isinstance(one, Given):
             candidates.append(items.given_negatives(labels))
             continue
         else:
             ids = SampledItems(
                 items.size, one.number, one.distribution, counts=one.counts, alpha=one.alpha,
-                each=one.each,
+                each=one.each, name=f"sampled_{place}",
             )(labels)
             vectors = items.vectors_of(ids)
         log_q = _log_q(one, items.size, loss, labels, ids, f"log_q_{place}")
@@ -80,14 +80,14 @@ def _is_drawn(one: InBatch, labels: Any) -> bool:
     return len(labels.shape) == 2 or one.number is not None
 
 
-def _of_batch(one: InBatch, labels: Any, positives: Any) -> tuple[Any, Any]:
+def _of_batch(one: InBatch, labels: Any, positives: Any, memory: str) -> tuple[Any, Any]:
     """The batch's positives, and what is remembered of earlier ones."""
     ids, vectors = labels, positives
     if _is_drawn(one, labels):
         ids, vectors = BatchItems(one.number or STEPS_IN_BATCH)(labels, positives)
     if one.memory is None:
         return ids, vectors
-    earlier, their_vectors = VectorMemory(one.memory)(ids, vectors)
+    earlier, their_vectors = VectorMemory(one.memory, name=memory)(ids, vectors)
     return (
         ops.concatenate([ops.cast(ids, "int32"), earlier]),
         ops.concatenate([ops.cast(vectors, "float32"), their_vectors]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -151,6 +151,44 @@ def _layer(
     )
 
 
+class TablePlace(NamedTuple):
+    """Where a table is stored.
+
+    Attributes:
+        layer: the layer whose variable `embeddings` holds it.
+        rows: its rows of that variable.
+        columns: its columns.
+    """
+
+    layer: Any
+    rows: slice
+    columns: slice
+
+
+def table_places(model: keras.Model) -> dict[tuple[str, bool], TablePlace]:
+    """The places of a model's tables, by their name and whether it is the linear weights'."""
+    places: dict[tuple[str, bool], TablePlace] = {}
+    for layer in model.layers:
+        is_linear = layer.name.startswith("linear_")
+        if isinstance(layer, FusedEmbedding):
+            for name, first in layer.offsets.items():
+                rows = slice(first, first + layer.tables[name])
+                factors = slice(0, layer.factors)
+                places.setdefault((name, is_linear), TablePlace(layer, rows, factors))
+                if layer.linear:
+                    weights = slice(layer.factors, layer.factors + 1)
+                    places.setdefault((name, True), TablePlace(layer, rows, weights))
+        elif isinstance(layer, TableEmbedding):
+            kind, _, name = layer.name.partition("_")
+            if kind in ("embedding", "linear"):
+                rows, columns = slice(0, layer.vocabulary_size), slice(0, layer.embedding_dim)
+                places.setdefault((name, is_linear), TablePlace(layer, rows, columns))
+        elif isinstance(layer, TextEncoder):
+            for name, table in layer.embedding_layers.items():
+                places.setdefault((name, False), TablePlace(table, slice(None), slice(None)))
+    return places
+
+
 def table_values(model: keras.Model, name: str, *, linear: bool = False) -> np.ndarray:
     """The embedding table of a name as an array, wherever it is stored.
 
@@ -194,25 +232,10 @@ def set_table_values(model: keras.Model, name: str, values: Any, *, linear: bool
     layer.embeddings.assign(everything)
 
 
-def _place(model: keras.Model, name: str, linear: bool) -> tuple[Any, slice, slice]:
-    """The layer that holds a table, and which of its rows and columns."""
-    prefix = "linear_" if linear else "embedding_"
-    known = []
-    for layer in model.layers:
-        if isinstance(layer, FusedEmbedding):
-            inside = linear and layer.linear
-            if inside or layer.name.startswith(prefix):
-                known += layer.tables
-            if name in layer.tables and (inside or layer.name.startswith(prefix)):
-                first = layer.offsets[name]
-                rows = slice(first, first + layer.tables[name])
-                return layer, rows, slice(layer.factors, None) if inside else slice(layer.factors)
-        elif isinstance(layer, TableEmbedding) and layer.name.startswith(prefix):
-            known.append(layer.name.removeprefix(prefix))
-            if name == known[-1]:
-                return layer, slice(None), slice(None)
-        elif isinstance(layer, TextEncoder) and not linear:
-            known += layer.embedding_layers
-            if name in layer.embedding_layers:
-                return layer.embedding_layers[name], slice(None), slice(None)
-    raise KeyError(f"{model.name}: there is no {prefix}table {name!r}, only {known}.")
+def _place(model: keras.Model, name: str, linear: bool) -> TablePlace:
+    places = table_places(model)
+    if (name, linear) not in places:
+        known = [other for other, is_linear in places if is_linear == linear]
+        kind = "linear_" if linear else "embedding_"
+        raise KeyError(f"{model.name}: there is no {kind}table {name!r}, only {known}.")
+    return places[name, linear]

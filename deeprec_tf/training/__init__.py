@@ -5,15 +5,16 @@ from deeprec_tf.training.backup_and_restore import BackupAndRestore
 from deeprec_tf.training.benchmark_recipe import BenchmarkResult, benchmark_recipe
 from deeprec_tf.training.distillation import distill
 from deeprec_tf.training.strategies import strategy
+from deeprec_tf.training.warm_start import WarmStart, warm_start
 
 __all__ = [
     "BackupAndRestore",
     "BenchmarkResult",
     "SparseAdagrad",
-    "SparseAdagrad",
     "SparseAdam",
-    "SparseAdam",
+    "WarmStart",
     "benchmark_recipe",
     "distill",
     "strategy",
+    "warm_start",
 ]

@@ -58,6 +58,8 @@ class ItemFeatures(keras.layers.Layer):
         ValueError: values of another shape.
     """
 
+    weights_are_data = True  # not learned: a warm start leaves them
+
     def __init__(self, shape, *, values=None, feature_dtype="float32", **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.shape = tuple(shape)

@@ -66,6 +66,8 @@ class ItemProbability(keras.layers.Layer):
         Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL 2015.
     """
 
+    weights_are_data = True  # not learned: a warm start leaves them
+
     def __init__(
         self, vocabulary_size, distribution="uniform", *, counts=None, alpha=1.0, times=1, **kwargs
     ):

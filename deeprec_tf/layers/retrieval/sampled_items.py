@@ -37,6 +37,8 @@ class SampledItems(DrawingLayer):
         ValueError: no item is to be drawn, an unknown distribution, or counts that are none.
     """
 
+    weights_are_data = True  # not learned: a warm start leaves them
+
     def __init__(
         self, vocabulary_size, number, distribution="uniform", *, counts=None, alpha=0.75,
         each=False, **kwargs,

@@ -64,6 +64,16 @@ class StreamingFrequency(keras.layers.Layer):
         generator = np.random.default_rng(2019)
         self._factors = generator.integers(1, _PRIME, size=(self.hashes, 2))
 
+    @property
+    def rows_of_items(self):
+        """Names of the weights that have a row an item, for a warm start."""
+        return () if self.buckets else ("last_seen", "gap")
+
+    @property
+    def knows_item_ids(self):
+        """Whether ids are hashed, so that a warm start with other ids begins anew."""
+        return self.buckets is not None
+
     def build(self, labels_shape, candidates_shape=None):
         """Makes A, B and the step; bucket 0 is padding's."""
         size = self.vocabulary_size if self.buckets is None else self.buckets + 1

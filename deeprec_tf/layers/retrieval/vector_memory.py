@@ -33,6 +33,7 @@ class VectorMemory(keras.layers.Layer):
     """
 
     gains_from_xla = False  # what it gives would be copied into the compiled part and out again
+    knows_item_ids = True  # so a warm start with other ids leaves it empty
 
     def __init__(self, size, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})

@@ -1,0 +1,45 @@
+"""Every model of the package goes on with more ids: no weight is left behind by its name."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deeprec_tf import SparseFeat, VarLenSparseFeat, get_model, list_models
+from deeprec_tf.training import warm_start
+from tests.contract.data import subject_of
+
+MORE = 3
+
+
+def grown(thing):
+    """Columns with tables of a few more rows."""
+    if isinstance(thing, list):
+        return [grown(one) for one in thing]
+    if isinstance(thing, SparseFeat):
+        return dataclasses.replace(thing, vocabulary_size=thing.vocabulary_size + MORE)
+    if isinstance(thing, VarLenSparseFeat):
+        return dataclasses.replace(thing, sparsefeat=grown(thing.sparsefeat))
+    return thing
+
+
+@pytest.mark.parametrize("model", list_models())
+def test_old_ids_predict_the_same_bits(model):
+    subject = subject_of(get_model(model))
+    options = dict(subject.options)
+    if "item_table" in options:
+        options["item_table"] = {
+            name: np.concatenate([values, values[1 : 1 + MORE]])
+            for name, values in options["item_table"].items()
+        }
+    larger = dataclasses.replace(
+        subject, arguments=tuple(map(grown, subject.arguments)), options=options, _cache={}
+    )
+    new = larger.build(seed=3)
+    done = warm_start(new, subject.lively)
+    assert not done.fresh and not done.unused
+    assert all(rows == came + MORE for came, rows in done.tables.values())
+    x = subject.batch()
+    np.testing.assert_array_equal(
+        new.predict(x, verbose=0), subject.lively.predict(x, verbose=0)
+    )
