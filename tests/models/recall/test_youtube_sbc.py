@@ -88,7 +88,7 @@ def test_memory_gives_more_negatives():
     first = model.evaluate(X, verbose=0)
     model.optimizer.learning_rate = 0.0
     model.fit(X, batch_size=6, verbose=0)
-    filled = model.get_layer("vector_memory")
+    filled = model.get_layer("memory_0")
     assert np.count_nonzero(filled.ids) == 6
     later = model.evaluate(X, verbose=0)
     # Each negative stands twice now: in the batch and in memory.
