@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from deeprec_tf.data.encoder_features import CategoryList as CategoryList
     from deeprec_tf.data.encoder_features import Number as Number
     from deeprec_tf.data.encoder_features import Text as Text
+    from deeprec_tf.data.hidden_ids import hide_ids as hide_ids
     from deeprec_tf.data.negatives import NegativeSampler as NegativeSampler
     from deeprec_tf.data.parquet import read_parquet_batches as read_parquet_batches
     from deeprec_tf.data.pointwise import add_negatives as add_negatives
@@ -36,6 +37,7 @@ _MODULE_OF = {
     "CategoryList": "encoder_features",
     "Number": "encoder_features",
     "Text": "encoder_features",
+    "hide_ids": "hidden_ids",
     "NegativeSampler": "negatives",
     "read_parquet_batches": "parquet",
     "add_negatives": "pointwise",

@@ -278,7 +278,9 @@ class NegativeSampler:
         return table
 
 
-def seeded_generator(seed: Seed, stream: int) -> np.random.Generator:
+def seeded_generator(
+    seed: Seed, stream: int, *, owner: str = "NegativeSampler"
+) -> np.random.Generator:
     """A generator from a seed; `stream` keeps apart what one seed gives to each use.
 
     Raises:
@@ -289,8 +291,8 @@ def seeded_generator(seed: Seed, stream: int) -> np.random.Generator:
     parts = np.atleast_1d(np.asarray(seed))
     if parts.ndim != 1 or parts.dtype.kind not in "iu" or (parts < 0).any():
         raise ValueError(
-            "NegativeSampler: seed must be a whole number of at least 0, a sequence of such "
-            f"numbers like (seed, epoch), or a NumPy generator, got {seed!r}."
+            f"{owner}: seed must be a whole number of at least 0, a sequence of such numbers "
+            f"like (seed, epoch), or a NumPy generator, got {seed!r}."
         )
     return np.random.default_rng([stream, *parts.tolist()])
 
