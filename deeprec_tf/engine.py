@@ -21,12 +21,13 @@ from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath
 from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
+from deeprec_tf.settled import SettledTables
 
 ROW_LOSS = "row_loss"
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class RecModel(InputPath, keras.Model):
+class RecModel(InputPath, SettledTables, keras.Model):
     """A functional Keras model that knows its feature columns. Every builder returns one.
 
     What it adds to `keras.Model`:
@@ -384,6 +385,8 @@ def part_of(model: keras.Model, outputs: Any, name: str) -> keras.Model:
         if not isinstance(model, RecModel):
             return keras.Model(inputs, outputs, name=name)
         columns = columns_of_inputs(model.feature_columns, inputs)
-        return RecModel(
+        part = RecModel(
             inputs, outputs, feature_columns=columns, positive_item=model._positive_item, name=name
         )
+        part._settles_with(model)
+        return part

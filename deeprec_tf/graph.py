@@ -19,6 +19,12 @@ def parents_of(tensor: Any) -> list[Any]:
     return list(node.input_tensors)
 
 
+def layers_before(layer: Any) -> list[Any]:
+    """The layers whose outputs a layer that is used once is given, in their order."""
+    (node,) = layer._inbound_nodes
+    return [tensor._keras_history.operation for tensor in node.input_tensors]
+
+
 def inputs_of(tensors: Iterable[Any]) -> list[Any]:
     """The Input tensors that symbolic tensors depend on, in order of discovery."""
     return [tensor for tensor in _ancestors(tensors) if _is_input(tensor)]

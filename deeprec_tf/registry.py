@@ -16,6 +16,7 @@ ROLES = (
     "sessions",  # the same, as sessions of several items
     "negative_behaviors",  # sampled items beside the behaviors, for training
     "item_negatives",  # items beside the target item that it is to win against, for training
+    "interactions",  # pairs of a user and an item: the edges of a graph
     "text",  # user and item as texts, in token ids
 )
 

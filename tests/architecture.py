@@ -14,7 +14,7 @@ NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
         "dense_part", "input_path", "interactions", "text", "candidates", "recall",
-        "item_side", "recall_loss", "sequence_recall"}  # fmt: skip
+        "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -36,7 +36,7 @@ RULES = {
     ),
     "engine": (
         {"optimizers", "features", "graph", "array_dataset", "input_path", "labels", "dense_part",
-         "layers.core.prediction"},
+         "settled", "layers.core.prediction"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "tasks": (
@@ -53,6 +53,10 @@ RULES = {
     "recall_loss": ({"layers", "losses", "candidates", "engine"}, NUMERIC, set()),
     "item_side": ({"features", "batches", "inputs", "tables", "layers", "roles"}, NUMERIC, set()),
     "sequence_recall": ({"item_side", "layers"}, NUMERIC, set()),
+    "graph_recall": ({"features", "inputs", "item_side", "layers"}, NUMERIC, set()),
+    "settled": (
+        {"graph", "layers.retrieval.graph_propagation"}, {"keras", "tensorflow"}, set(),
+    ),
     "interactions": ({"features", "inputs", "layers"}, NUMERIC, set()),
     "dense_part": (
         {"layers.core.table_embedding", "optimizers.rows"}, NUMERIC | {"tensorflow"}, set(),

@@ -51,6 +51,8 @@ from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
+from deeprec_tf.layers.retrieval.graph_propagation import GraphPropagation
+from deeprec_tf.layers.retrieval.graph_rows import GraphPenalty, GraphRows
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
 from deeprec_tf.layers.retrieval.masked_items import (
@@ -60,6 +62,7 @@ from deeprec_tf.layers.retrieval.masked_items import (
     OneMoreStep,
 )
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
+from deeprec_tf.layers.retrieval.propagated_embedding import PropagatedEmbedding
 from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.layers.retrieval.streaming_frequency import StreamingFrequency
@@ -69,7 +72,10 @@ from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.prototype_assignment import PrototypeAssignment
-from deeprec_tf.layers.sequence.prototype_selection import PrototypeSelection
+from deeprec_tf.layers.sequence.prototype_selection import (
+    PrototypeCovariance,
+    PrototypeSelection,
+)
 from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 from deeprec_tf.layers.sequence.with_context import WithContext
@@ -108,6 +114,9 @@ __all__ = [
     "FlatSteps",
     "FusedEmbedding",
     "GatedCross",
+    "GraphPenalty",
+    "GraphPropagation",
+    "GraphRows",
     "HashIds",
     "HiddenSteps",
     "InnerProducts",
@@ -134,7 +143,9 @@ __all__ = [
     "PaddingMask",
     "PairAttention",
     "PredictionLayer",
+    "PropagatedEmbedding",
     "PrototypeAssignment",
+    "PrototypeCovariance",
     "PrototypeSelection",
     "RegulationGate",
     "RetrievalLoss",

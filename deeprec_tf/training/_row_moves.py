@@ -114,10 +114,11 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
 
 
 def _with_layers(model: RecModel) -> Iterator[tuple[Any, Any]]:
-    """Every weight and the layer that owns it."""
+    """Every weight and the layer that owns it, without those that are made of other weights."""
     for layer in model._flatten_layers(include_self=False):
         for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
-            yield layer, variable
+            if variable.name not in getattr(layer, "weights_made_of_others", ()):
+                yield layer, variable
 
 
 def _item_column(model: RecModel) -> SparseFeat | None:

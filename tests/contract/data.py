@@ -22,7 +22,7 @@ from deeprec_tf.features import input_specs
 
 ROWS, STEPS, MAXLEN = 12, 5, 9
 SEED = 7
-ITEMS, CATEGORIES = 11, 6
+USERS, ITEMS, CATEGORIES = 9, 11, 6
 ITEM_COLUMNS = ("item_id", "cate_id")
 WIDTH = 4
 SESSION = 3
@@ -65,6 +65,20 @@ def _histories(prefix, length_name, group=1):
     ]
 
 
+def _interactions(length_name):
+    return [
+        SparseFeat("user_id", USERS, embedding_dim=WIDTH),
+        SparseFeat("item_id", ITEMS, embedding_dim=WIDTH),
+    ]
+
+
+def _edges(columns):
+    """Users and items of the batch that models are trained on; one pair stands there twice."""
+    batch = make_batch(columns)
+    pairs = np.stack([batch["user_id"], batch["item_id"]], axis=1)
+    return np.concatenate([pairs, pairs[:1]])
+
+
 def _texts(length_name):
     """Token ids of both forms of a text model; segment ids are 1 throughout."""
     sizes = {"token_ids": 19, "segment_ids": 2, "user_token_ids": 19, "item_token_ids": 19}
@@ -91,6 +105,7 @@ _COLUMNS_OF_ROLE = {
     "sessions": lambda length_name: _histories("hist_", length_name, SESSION),
     "negative_behaviors": lambda length_name: _histories("neg_hist_", length_name),
     "item_negatives": lambda length_name: _histories("neg_", None),
+    "interactions": _interactions,
     "text": _texts,
 }
 
@@ -107,6 +122,7 @@ _ARGUMENTS = {
     "item_feature_columns": lambda columns: [c for c in columns if _is_of_items(c)],
     "behavior_list": lambda columns: ["item_id", "cate_id"],
     "backbone": _language_model,
+    "interactions": _edges,
 }
 
 # Hyperparameters that only set sizes, small.
@@ -119,6 +135,7 @@ _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
 _SMALL_OF_MODEL = {
     "AFM": {"attention_units": 3},
     "ComiRec": {"attention_units": 5},
+    "LightGCN": {"embedding_dim": WIDTH, "num_users": USERS - 1, "num_items": ITEMS - 1},
     "SINE": {"attention_units": 5, "num_prototypes": 7, "num_interests": 3},
 }
 

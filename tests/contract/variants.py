@@ -81,6 +81,16 @@ VARIANTS = {
             "hist_length",
         ),
     },
+    "LightGCN": {
+        "all": ({"negatives": "all", "temperature": 0.5, "num_layers": 1}, (), None),
+        "cosine": (
+            {"negatives": InBatch(counts=COUNTS), "loss": "softmax", "l2_normalize": True}, (),
+            None,
+        ),
+        "factorization": (
+            {"num_layers": 0, "loss": "bce", "negatives": Sampled(5), "l2": 0.0}, (), None,
+        ),
+    },
     "MIND": {
         "hard": (
             {"power": "hard", "adaptive": False, "routing_iterations": 1,

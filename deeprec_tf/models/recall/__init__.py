@@ -5,6 +5,7 @@ from deeprec_tf.models.recall.comirec import ComiRec
 from deeprec_tf.models.recall.dssm import DSSM
 from deeprec_tf.models.recall.facebook_dssm import FaceBookDSSM
 from deeprec_tf.models.recall.gru4rec import GRU4Rec
+from deeprec_tf.models.recall.lightgcn import LightGCN
 from deeprec_tf.models.recall.mind import MIND
 from deeprec_tf.models.recall.narm import NARM
 from deeprec_tf.models.recall.sasrec import SASRec
@@ -23,6 +24,7 @@ __all__ = [
     "ComiRec",
     "FaceBookDSSM",
     "GRU4Rec",
+    "LightGCN",
     "SASRec",
     "YoutubeDNN",
     "YoutubeSBC",
