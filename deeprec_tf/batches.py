@@ -25,6 +25,14 @@ from deeprec_tf.features import (
 _LABEL_NAMES = frozenset({"label", "labels", "target", "y", "click", "clicked", "rating"})
 
 
+def too_long(owner: str, name: str, steps: Any, maxlen: int) -> str:
+    """What to say of a sequence with more steps than its column has."""
+    return (
+        f"{owner}: {name!r} has {steps} steps, more than its maxlen {maxlen}. Keep the newest "
+        f"{maxlen} of each row or raise maxlen."
+    )
+
+
 def check_batch(
     feature_columns: Iterable[FeatureColumn],
     batch: Mapping[str, Any],
@@ -194,10 +202,7 @@ def _fix_rank(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
             )
     maxlen = getattr(spec.column, "maxlen", None)
     if spec.role != "length" and maxlen is not None and array.shape[1] > maxlen:
-        raise ValueError(
-            f"{owner}: {spec.name!r} has {array.shape[1]} steps, more than its maxlen {maxlen}. "
-            f"Keep the newest {maxlen} of each row or raise maxlen."
-        )
+        raise ValueError(too_long(owner, spec.name, array.shape[1], maxlen))
     return array
 
 

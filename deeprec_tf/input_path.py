@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset
-from deeprec_tf.batches import check_alignment, check_batch
+from deeprec_tf.batches import check_alignment, check_batch, too_long
+from deeprec_tf.features import input_specs
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
@@ -37,6 +38,21 @@ def _known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
         [tf.debugging.Assert(~tf.reduce_any(outside), [message, *smallest_and_largest])]
     ):
         return tf.identity(ids)
+
+
+def _short_enough(owner: str, name: str, values: tf.Tensor, maxlen: int) -> tf.Tensor:
+    """The sequences of a batch, refused in words where they are longer than `maxlen`."""
+    if isinstance(values, tf.RaggedTensor | tf.SparseTensor) or (values.shape.rank or 0) < 2:
+        return values
+    steps = values.shape[1]
+    if steps is not None:
+        if steps > maxlen:
+            raise ValueError(too_long(owner, name, steps, maxlen))
+        return values
+    steps = tf.shape(values)[1]
+    message = too_long(owner, name, "too many", maxlen).replace("'", "")  # TensorFlow escapes them
+    with tf.control_dependencies([tf.debugging.Assert(steps <= maxlen, [message, steps])]):
+        return tf.identity(values)
 
 
 class InputPath(Model):
@@ -116,11 +132,16 @@ class InputPath(Model):
             name: part.vocabulary_size for name, part in parts.items()
             if hasattr(part, "vocabulary_size") and not part.use_hash
         }
+        longest = {
+            spec.name: spec.column.maxlen for spec in input_specs(self.feature_columns).values()
+            if spec.role != "length" and hasattr(spec.column, "maxlen")
+        }
 
         def prepare(x, *rest):
             if hasattr(x, "items"):
                 x = {name: string_keys(x[name]) for name in x if name not in unused}
                 x |= {n: _known(self.name, n, x[n], sizes[n]) for n in x if n in sizes}
+                x |= {n: _short_enough(self.name, n, x[n], longest[n]) for n in x if n in longest}
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]

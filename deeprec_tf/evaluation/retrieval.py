@@ -60,8 +60,8 @@ def evaluate_retrieval(
             For a function: whatever it takes that can be cut into rows.
         targets: ids that each user is to find: (N,), one a user; (N, M) padded with 0; or N lists.
         items: the catalogue, one row an item: dict of arrays or DataFrame with the inputs of the
-            item tower, the id among them; id 0 is left out. For a `RecModel` whose item tower
-            reads an id alone, all ids when left out.
+            item tower, the id among them; id 0 is left out. When left out, all ids of a
+            `RecModel`, whose item tower reads an id alone or that has an `item_table`.
         seen: ids that each user has seen, in the forms of `targets`, such as the history's input;
             none when left out. Ids that are not in the catalogue don't matter.
         k: length of the lists, or several of them.

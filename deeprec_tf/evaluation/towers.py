@@ -13,6 +13,7 @@ from deeprec_tf.data.tables import take
 from deeprec_tf.engine import RecModel
 from deeprec_tf.export.cuts import ITEM_VECTOR, USER_VECTOR, item_encoder, user_encoder
 from deeprec_tf.features import SparseFeat
+from deeprec_tf.layers.retrieval.all_items import ItemFeatures
 
 
 class Towers:
@@ -22,7 +23,8 @@ class Towers:
         owner: the calling function, for messages.
         model: a model with the joints `user_vector` and `item_vector`.
         items: the catalogue, one row an item: dict of arrays or DataFrame with the inputs of the
-            item tower. May be left out where that tower reads an id and nothing else.
+            item tower. May be left out where that tower reads an id and nothing else, or the
+            model holds the other features of all its items (`item_table`).
         item: name of the column of ids.
 
     Attributes:
@@ -38,7 +40,7 @@ class Towers:
         self._user, self._item = user_encoder(model), item_encoder(model)
         id_name = self._id_column(item)
         if items is None:
-            items = self._all_ids(id_name)
+            items = self._own_catalogue(model, id_name)
         features = only_inputs(owner, self._item, items, "items")
         ids = np.asarray(features[id_name])
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
@@ -83,16 +85,21 @@ class Towers:
             )
         return item
 
-    def _all_ids(self, name: str) -> dict[str, np.ndarray]:
+    def _own_catalogue(self, model: keras.Model, name: str) -> dict[str, np.ndarray]:
+        """All ids, with the features that the model holds of them."""
         columns = self._item.feature_columns if isinstance(self._item, RecModel) else []
-        only = columns[0] if len(columns) == 1 == len(self._item.inputs) else None
-        if not isinstance(only, SparseFeat) or only.use_hash:
-            names = [c.name for c in columns] or [tensor.name for tensor in self._item.inputs]
+        names = [tensor.name for tensor in self._item.inputs]
+        tables = {layer.name: layer for layer in model.layers if isinstance(layer, ItemFeatures)}
+        tables = {other: tables.get(f"all_{other}") for other in names if other != name}
+        own = next((column for column in columns if column.name == name), None)
+        if not isinstance(own, SparseFeat) or own.use_hash or None in tables.values():
+            names = [column.name for column in columns] or names
             raise ValueError(
                 f"{self._owner}: items is missing. The item tower reads {names}: give a dict or "
                 "DataFrame of these, one row an item."
             )
-        return {name: np.arange(1, only.vocabulary_size, dtype=np.int32)}
+        features = {other: np.array(layer.table)[1:] for other, layer in tables.items()}
+        return {name: np.arange(1, own.vocabulary_size, dtype=np.int32), **features}
 
 
 def only_inputs(owner: str, model: keras.Model, x: Any, label: str) -> Any:

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from deeprec_tf import DenseFeat, RecModel, SparseFeat
+from deeprec_tf import DenseFeat, RecModel, SparseFeat, VarLenSparseFeat
 from deeprec_tf.evaluation import evaluate_retrieval, fit_popularity
-from deeprec_tf.models import DeepFM
+from deeprec_tf.models import DSSM, DeepFM
 from tests.evaluation.two_tower import (
     ITEMS,
     USERS,
@@ -189,6 +189,42 @@ class TestFunctions:
             evaluate_retrieval(function, SEEN, TARGETS, items=catalogue())
         with pytest.raises(TypeError, match="For a matrix of scores call rank_targets"):
             evaluate_retrieval(np.zeros((29, 4)), None, TARGETS)
+
+
+class TestOwnCatalogue:
+    """A model that holds the features of its items needs no `items`."""
+
+    TABLE = {
+        "kind": np.arange(ITEMS + 1) % 5, "text": np.arange(3.0 * ITEMS + 3).reshape(-1, 3) / 30,
+        "tags": np.stack([np.arange(ITEMS + 1) % 4, np.arange(ITEMS + 1) % 3], axis=1),
+    }  # fmt: skip
+
+    def build(self, table, **options):
+        tags = VarLenSparseFeat(SparseFeat("tags", 4), maxlen=2)
+        features = [SparseFeat("kind", 5), DenseFeat("text", 3), tags]
+        return DSSM(
+            [SparseFeat("user_id", USERS)], [SparseFeat("item_id", ITEMS + 1), *features],
+            hidden_units=(6, 4), item_table=table, **options,
+        )  # fmt: skip
+
+    def test_it_is_all_of_them_with_their_features(self, tmp_path):
+        model = self.build(self.TABLE, negatives="all")
+        catalogue = {"item_id": np.arange(1, ITEMS + 1)}
+        catalogue |= {name: values[1:] for name, values in self.TABLE.items()}
+        expected = evaluate_retrieval(model, X, TARGETS, items=catalogue)
+        assert evaluate_retrieval(model, X, TARGETS) == expected
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        assert evaluate_retrieval(again, X, TARGETS) == expected
+        part = {name: values[3:] for name, values in catalogue.items()}
+        known = TARGETS > 3
+        x = {name: values[known] for name, values in X.items()}
+        assert evaluate_retrieval(model, x, TARGETS[known], items=part) != expected
+
+    def test_a_feature_that_is_not_held_is_asked_for(self):
+        model = self.build({}, negatives="in_batch")
+        with pytest.raises(ValueError, match=r"items is missing. The item tower reads \['item_id'"):
+            evaluate_retrieval(model, X, TARGETS)
 
 
 class TestErrors:

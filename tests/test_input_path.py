@@ -1,0 +1,67 @@
+"""Data sets of the user's own: what is refused in words."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeprec_tf import SparseFeat, VarLenSparseFeat
+from deeprec_tf.models import DIN, SASRec
+from deeprec_tf.recall import next_item_columns
+
+MAXLEN, LONGER = 3, 5
+MESSAGE = r"has (5|too many) steps, more than its maxlen 3\. Keep the newest 3 of each row or raise"
+
+
+def sasrec():
+    return SASRec(*next_item_columns(9, maxlen=MAXLEN, embedding_dim=4), num_layers=1, num_heads=1)
+
+
+def din():
+    item = SparseFeat("item_id", 10, embedding_dim=4)
+    past = SparseFeat("hist_item_id", 10, embedding_dim=4, embedding_name="item_id")
+    columns = [item, VarLenSparseFeat(past, maxlen=MAXLEN, weight_name="weight")]
+    return DIN(columns, ["item_id"], attention_units=(4,), hidden_units=(4,))
+
+
+def batches(steps, *, known):
+    """Batches of four rows, their number of steps known beforehand or not."""
+    x = {
+        "item_id": np.arange(1, 9), "hist_item_id": np.full((8, steps), 2),
+        "weight": np.ones((8, steps), "float32"),
+    }  # fmt: skip
+    data = tf.data.Dataset.from_tensor_slices((x, np.ones(8, "float32"))).batch(4)
+    if known:
+        return data
+
+    def hidden(value):
+        shape = tf.TensorShape([None] * value.shape.rank)
+        return tf.raw_ops.PlaceholderWithDefault(input=value, shape=shape)
+
+    return data.map(lambda x, y: ({name: hidden(x[name]) for name in x}, y))
+
+
+def without_weight(dataset):
+    return dataset.map(lambda x, y: ({n: x[n] for n in ("item_id", "hist_item_id")}, y))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_histories_longer_than_maxlen_are_refused(known):
+    error = ValueError if known else tf.errors.InvalidArgumentError
+    too_long, fits = (without_weight(batches(n, known=known)) for n in (LONGER, MAXLEN))
+    model = sasrec()
+    with pytest.raises(error, match="sasrec: '?hist_item_id'? " + MESSAGE):
+        model.fit(too_long, verbose=0)
+    with pytest.raises(error, match="sasrec: '?hist_item_id'? " + MESSAGE):
+        model.evaluate(too_long, verbose=0)
+    with pytest.raises(error, match=MESSAGE):
+        model.predict(too_long, verbose=0)
+    model.fit(fits, validation_data=fits, verbose=0)
+    with pytest.raises(error, match="sasrec: '?hist_item_id'? " + MESSAGE):
+        model.fit(fits, validation_data=too_long, verbose=0)
+    assert model.predict(fits, verbose=0).shape == (8, 1)
+
+
+def test_so_are_weights_along_a_history():
+    model = din()
+    with pytest.raises(ValueError, match="din: '(hist_item_id|weight)' " + MESSAGE):
+        model.fit(batches(LONGER, known=True), verbose=0)
