@@ -101,16 +101,25 @@ class SampledItems(DrawingLayer):
 
 
 def _alias_table(weights):
-    """Vose's alias table: (keep, other); place i is drawn evenly, and stays i with keep[i]."""
+    """The alias table (keep, other): place i is drawn evenly, and stays i with keep[i].
+
+    What the poor places lack is taken from the rich in order; a rich one that has given more than
+    it has above 1 takes the rest from the next. So all is said by the running sums of what is
+    lacking and of what is to spare (Huebschle-Schneider and Sanders, Parallel Weighted Random
+    Sampling, ESA 2019), and no loop over the items is wanted.
+    """
     size = len(weights)
     scaled = weights * (size / weights.sum())
     keep, other = np.ones(size), np.arange(size)
-    poor = np.flatnonzero(scaled < 1.0).tolist()
-    rich = np.flatnonzero(scaled >= 1.0).tolist()
-    while poor and rich:
-        low, high = poor.pop(), rich[-1]
-        keep[low], other[low] = scaled[low], high
-        scaled[high] -= 1.0 - scaled[low]
-        if scaled[high] < 1.0:
-            poor.append(rich.pop())
+    poor, rich = np.flatnonzero(scaled < 1.0), np.flatnonzero(scaled >= 1.0)
+    if not len(poor) or not len(rich):
+        return keep, other
+    lacking, spare = np.cumsum(1.0 - scaled[poor]), np.cumsum(scaled[rich] - 1.0)
+    giver = np.searchsorted(spare, np.concatenate([[0.0], lacking[:-1]]))
+    keep[poor], other[poor] = scaled[poor], rich[np.minimum(giver, len(rich) - 1)]
+    # A rich place has given too much with the first poor one that reaches beyond what it can spare.
+    last = np.searchsorted(lacking, spare, side="right")
+    gave = np.flatnonzero(last[:-1] < len(poor))  # the very last one: nothing but rounding
+    keep[rich[gave]] = 1.0 - (lacking[last[gave]] - spare[gave])
+    other[rich[gave]] = rich[gave + 1]
     return keep, other

@@ -2,6 +2,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deeprec_tf.layers import ItemProbability, SampledItems
 from tests.layers.contract import check_layer
@@ -46,6 +48,36 @@ def test_the_logarithm_is_that_of_the_draws(distribution):
         wanted = np.log(7 * (powers / powers.sum())[ids - 1])
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
     assert np.isfinite(layer(np.arange(6))).all()
+
+
+def drawn_by_the_alias_table(counts):
+    """The probability of each item, from the table that a layer draws by."""
+    layer = SampledItems(len(counts), 2, "popularity", counts=counts, alpha=1.0)
+    layer(LIKE)
+    keep, other = np.asarray(layer.keep, "float64"), np.asarray(layer.other)
+    assert (keep >= 0).all() and (keep <= 1).all()
+    probability = keep.copy()
+    np.add.at(probability, other, 1.0 - keep)
+    return probability / len(keep), keep, other
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 1000) | st.sampled_from([0, 1, 7]), min_size=1, max_size=40))
+def test_the_alias_table_gives_the_distribution(counts):
+    counts = np.array([0, *counts], "float64")
+    if not counts.any():
+        counts[1] = 1
+    probability, keep, other = drawn_by_the_alias_table(counts)
+    np.testing.assert_allclose(probability, counts[1:] / counts.sum(), atol=1e-6)
+    assert (keep[counts[1:] == 0] == 0).all(), "what never occurred is drawn"
+    assert (counts[1:][other[keep < 1]] > 0).all()
+
+
+def test_the_alias_table_of_many_items():
+    counts = np.random.default_rng(0).pareto(0.8, 1_000_001)
+    probability, _, _ = drawn_by_the_alias_table(counts)
+    expected = counts[1:] / counts[1:].sum()
+    np.testing.assert_allclose(probability, expected, atol=1e-12, rtol=1e-6)
 
 
 def test_draws_of_their_own_for_each_position():
