@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from deeprec_tf.layers.core.table_embedding import TableEmbedding, rows_handed_in
 from deeprec_tf.optimizers.rows import dense_gradient
+from deeprec_tf.task_gradients import balanced_pass
 
 _FUNCTIONS = (
     "activation", "activity_regularizer", "kernel_regularizer", "bias_regularizer", "loss",
@@ -48,6 +49,8 @@ def forward_and_back(model: Any, x: Any, y: Any, sample_weight: Any) -> Pass:
 
 def _pass(model: Any, x: Any, y: Any, sample_weight: Any, rows: Any) -> Pass:
     """The same; its gradients begin with those of the rows, which it watches."""
+    if model.loss_balance is not None:
+        return Pass(*balanced_pass(model, x, y, sample_weight, rows))
     with tf.GradientTape() as tape:
         tape.watch(rows)
         y_pred = model(x, training=True)
@@ -72,6 +75,7 @@ def can_compile(model: Any) -> bool:
         and not tf.config.list_logical_devices("GPU")
         and not any(None in tensor.shape[1:] for tensor in model.inputs)
         and _is_known(type(model).compute_loss)
+        and getattr(model.loss_balance, "reads", "losses") == "losses"
         and not any(map(_reads_whole_table, _nodes(model)))
         and all(map(_may_be_compiled, model._flatten_layers(include_self=False)))
         and not any(map(_holds_tables, model.layers))

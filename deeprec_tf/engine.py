@@ -22,12 +22,13 @@ from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 from deeprec_tf.settled import SettledTables
+from deeprec_tf.task_losses import TaskLosses
 
 ROW_LOSS = "row_loss"
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
-class RecModel(InputPath, SettledTables, keras.Model):
+class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
     """A functional Keras model that knows its feature columns. Every builder returns one.
 
     What it adds to `keras.Model`:
@@ -143,6 +144,9 @@ class RecModel(InputPath, SettledTables, keras.Model):
                 "scores. Use deeprec_tf.evaluation.RetrievalEvaluation among fit's callbacks."
             )
         self._jit_asked = kwargs.get("jit_compile", "auto")
+        if self.loss_balance is not None:
+            kwargs = self._task_arguments(loss, kwargs)
+            loss = kwargs.pop("loss")
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
 
     @property
@@ -152,6 +156,9 @@ class RecModel(InputPath, SettledTables, keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The compiled loss; in a recall model, the weighted mean of the rows' own losses."""
+        if self.loss_balance is not None:
+            losses = self.task_losses(y, y_pred, sample_weight)
+            return tf.add_n(losses) + self.additional_loss()
         if not self.has_row_loss:
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         losses = y_pred[ROW_LOSS]
@@ -262,7 +269,7 @@ class RecModel(InputPath, SettledTables, keras.Model):
             batch_size, shuffle = None, False  # the dataset sees to both
             self._build_for_training(prepared.element_spec)
         clock = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: order.begin(epoch)
+            on_epoch_begin=lambda epoch, logs: (order.begin(epoch), self.begin_epoch())
         )
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [clock, *keras.tree.flatten(callbacks or ())]

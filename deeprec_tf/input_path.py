@@ -123,7 +123,12 @@ class InputPath(Model):
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
         binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
         outputs = self.output["score"] if self.has_row_loss else self.output
-        return clean_labels(f"{self.name}.{where}", y, outputs, binary=binary)
+        balance, task_types = self.loss_balance, None
+        if balance is not None:
+            task_types = dict(zip(balance.tasks, balance.task_types, strict=True))
+        return clean_labels(
+            f"{self.name}.{where}", y, outputs, binary=binary, task_types=task_types
+        )
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
         """Hashes strings, checks ids and lifts labels in batches of the user's own dataset."""

@@ -29,7 +29,10 @@ def check_rows(what: str, values: Any, inputs: Mapping[str, np.ndarray]) -> None
             )
 
 
-def clean_labels(owner: str, y: Any, outputs: Any, *, binary: bool = False) -> Any:
+def clean_labels(
+    owner: str, y: Any, outputs: Any, *, binary: bool = False,
+    task_types: Mapping[str, str | int] | None = None,
+) -> Any:
     """Labels as float32 arrays of the outputs' rank.
 
     Args:
@@ -37,13 +40,18 @@ def clean_labels(owner: str, y: Any, outputs: Any, *, binary: bool = False) -> A
         y: labels (N,) or (N, n); a dict of them by task name where there are several outputs.
         outputs: the model's output tensor, or a dict of them by task name.
         binary: refuse labels outside 0..1.
+        task_types: for a model of several tasks, the type of each that has a loss: "binary",
+            "regression" or a number of classes. Their labels may be NaN where there is none.
 
     Returns:
         Array (N, n), or a dict of them.
 
     Raises:
-        ValueError: NaN or infinity, an unknown task, or another width than the output's.
+        ValueError: NaN in a single task, infinity, an unknown or a missing task, a class outside
+            its range, or another width than the output's.
     """
+    if task_types is not None:
+        return _labels_of_tasks(owner, y, outputs, task_types)
     refuse_names(f"{owner}: y", y, outputs)
 
     def lift(values: Any, output: Any) -> np.ndarray:
@@ -75,6 +83,53 @@ def clean_labels(owner: str, y: Any, outputs: Any, *, binary: bool = False) -> A
     if isinstance(y, Mapping):
         return {name: lift(values, outputs[name]) for name, values in y.items()}
     return lift(y, outputs)
+
+
+def _labels_of_tasks(
+    owner: str, y: Any, outputs: Mapping[str, Any], task_types: Mapping[str, str | int]
+) -> dict[str, np.ndarray]:
+    """Labels (N, 1) by task, NaN where there is none."""
+    if hasattr(y, "columns"):
+        y = {name: y[name] for name in y.columns}
+    if not isinstance(y, Mapping):
+        raise ValueError(
+            f"{owner}: y must be a dict of labels by task name, got {type(y).__name__}. The tasks "
+            f"are {list(outputs)}; NaN marks a row without label."
+        )
+    refuse_names(f"{owner}: y", y, outputs)
+    missing = [task for task in task_types if task not in y]
+    if missing:
+        raise ValueError(
+            f"{owner}: y lacks the task {missing[0]!r}. Give labels of {list(task_types)}; NaN "
+            "marks a row without label."
+        )
+    return {
+        task: _labels_of_task(f"{owner}: y[{task!r}]", values, task_types.get(task, "binary"))
+        for task, values in y.items()
+    }
+
+
+def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
+    array = np.asarray(values, "float64")
+    array = array.reshape(len(array), -1)
+    if array.shape[1] != 1:
+        raise ValueError(f"{what} has {array.shape[1]} columns. Give one label a row.")
+    if np.isinf(array).any():
+        row = int(np.argmax(np.isinf(array)))
+        raise ValueError(f"{what} holds infinity in row {row}. NaN marks a row without label.")
+    if task_type != "regression":
+        bad, wanted = ((array < 0) | (array > 1)), "0..1"
+        if isinstance(task_type, int):
+            bad = (array < 0) | (array >= task_type) | (array != np.floor(array))
+            wanted = f"the classes 0..{task_type - 1}"
+        bad &= ~np.isnan(array)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"{what} is {array[row, 0]:g} in row {row}, outside {wanted}. Mend the label, or "
+                "build the model with another task type."
+            )
+    return array.astype("float32")
 
 
 def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:

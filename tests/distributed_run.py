@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import tree
 
 from deeprec_tf import get_model
 from tests.contract.data import ROWS, subject_of
@@ -63,13 +64,15 @@ def main(devices, models, activation, file):
         with strategy.scope():
             model = subject.build(optimizer=keras.optimizers.Adam(0.01), metrics=[])
         subject._cache["model"] = model
-        labels = np.concatenate([subject.labels(seed=1), subject.labels(seed=2)])
+        halves = subject.labels(seed=1), subject.labels(seed=2)
+        labels = tree.map_structure(lambda *two: np.concatenate(two), *halves)
         history = model.fit(
             mirrored_batch(subject), labels, batch_size=2 * ROWS, epochs=STEPS, shuffle=False,
             verbose=0,
         ).history
         results[f"{model_name}/loss"] = history["loss"]
-        results[f"{model_name}/prediction"] = model.predict(subject.batch(), verbose=0)
+        prediction = model.predict(subject.batch(), verbose=0)
+        results[f"{model_name}/prediction"] = np.concatenate(tree.flatten(prediction), axis=-1)
     np.savez(file, **results)
 
 

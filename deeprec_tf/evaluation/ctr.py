@@ -34,7 +34,8 @@ def evaluate_ctr(
         x: dict of arrays, DataFrame, or array; or a finite `tf.data.Dataset` of batches
             (x, y) or (x, y, sample_weight). Columns that the model doesn't read are allowed.
         y: labels 0 or 1, (N,) or (N, 1); for several tasks a dict (or DataFrame) by task
-            name: the tasks to score. Left out when `x` is a data set.
+            name: the tasks to score, each over the rows whose label is not NaN. Left out when `x`
+            is a data set.
         group: name of a column of `x`, or an array (N,) of any hashable values; with it GAUC
             is measured, weighted by impressions.
         batch_size: rows a step; a data set brings its own batches.
@@ -115,11 +116,15 @@ def _scores(rows, group):
         labels, probabilities = np.concatenate(labels), np.concatenate(probabilities)
         weights = np.concatenate(weights)
         prefix = f"{task}_" if task else ""
+        groups = group
+        if task and (missing := pd.isna(labels)).any():
+            labels, probabilities, weights = (a[~missing] for a in (labels, probabilities, weights))
+            groups = None if group is None else np.asarray(group)[~missing]
         try:
             scores[f"{prefix}auc"] = exact_auc(labels, probabilities, weights)
             scores[f"{prefix}log_loss"] = log_loss(labels, probabilities, sample_weight=weights)
-            if group is not None:
-                value = gauc(labels, probabilities, group, sample_weight=weights).value
+            if groups is not None:
+                value = gauc(labels, probabilities, groups, sample_weight=weights).value
                 scores[f"{prefix}gauc"] = value
         except ValueError as error:
             if not task:

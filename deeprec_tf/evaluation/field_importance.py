@@ -23,7 +23,7 @@ def field_importance(
     x,
     y,
     *,
-    metric: str = "auc",
+    metric: str | None = None,
     repeats: int = 5,
     seed: int = 0,
     group=None,
@@ -44,7 +44,8 @@ def field_importance(
         x: dict of arrays by input name, or a DataFrame.
         y: labels 0 or 1, (N,) or (N, 1), or a dict by task name.
         metric: the score that the rows are sorted by: "auc", "log_loss" or, with `group`, "gauc";
-            for several tasks with the task before it, as in `evaluate_ctr`.
+            for several tasks with the task before it, as in `evaluate_ctr`. The first task's AUC
+            when None.
         repeats: permutations a column.
         seed: seed of the permutations.
         group: as in `evaluate_ctr`: with it GAUC is measured too.
@@ -87,6 +88,7 @@ def field_importance(
         return evaluate_ctr(model, batch, y, group=group, batch_size=batch_size)
 
     before = scores(x)
+    metric = next(iter(before)) if metric is None else metric
     if metric not in before:
         raise ValueError(f"{_OWNER}: metric must be one of {list(before)}, got {metric!r}.")
     rows = {}

@@ -44,6 +44,16 @@ from deeprec_tf.layers.interaction.pair_attention import PairAttention
 from deeprec_tf.layers.interaction.regulation_gate import RegulationGate
 from deeprec_tf.layers.interaction.senet import SENET
 from deeprec_tf.layers.interaction.vector_cross import VectorCross
+from deeprec_tf.layers.multitask.dynamic_weight_average import DynamicWeightAverage
+from deeprec_tf.layers.multitask.expert_gate import ExpertGate
+from deeprec_tf.layers.multitask.grad_norm import GradNorm
+from deeprec_tf.layers.multitask.information_transfer import InformationTransfer
+from deeprec_tf.layers.multitask.joint_logit import JointLogit
+from deeprec_tf.layers.multitask.loss_balance import LossBalance
+from deeprec_tf.layers.multitask.meta_balance import MetaBalance
+from deeprec_tf.layers.multitask.order_penalty import OrderPenalty
+from deeprec_tf.layers.multitask.pcgrad import PCGrad
+from deeprec_tf.layers.multitask.uncertainty_weighting import UncertaintyWeighting
 from deeprec_tf.layers.recurrent.bi_lstm import BiLSTM
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
@@ -83,6 +93,16 @@ from deeprec_tf.layers.text.cosine_logit import CosineLogit
 from deeprec_tf.layers.text.text_encoder import TextEncoder
 
 __all__ = [
+    "ExpertGate",
+    "GradNorm",
+    "LossBalance",
+    "MetaBalance",
+    "PCGrad",
+    "UncertaintyWeighting",
+    "DynamicWeightAverage",
+    "JointLogit",
+    "InformationTransfer",
+    "OrderPenalty",
     "CIN",
     "FM",
     "MLP",

@@ -1,5 +1,6 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
+from deeprec_tf.models.multitask import AITM, ESMM, PLE, MMoE, SharedBottom
 from deeprec_tf.models.ranking import (
     AFM,
     BST,
@@ -43,11 +44,19 @@ from deeprec_tf.models.recall import (
 )
 
 WDL = WideDeep
+MMOE = MMoE
+MMOE = MMoE
 FiBiNet = FiBiNET
 FacebookDSSM = FaceBookDSSM
 YouTubeDNN = YoutubeDNN
 
 __all__ = [
+    "AITM",
+    "ESMM",
+    "MMOE",
+    "MMoE",
+    "PLE",
+    "SharedBottom",
     "AFM",
     "BST",
     "DCN",

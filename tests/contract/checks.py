@@ -50,9 +50,14 @@ def clean(model, batch):
     return tensors(deeprec_tf.check_batch(model.feature_columns, batch))
 
 
+def lifted(model, labels):
+    """Labels as the model's input path hands them on."""
+    return tf.nest.map_structure(tf.constant, model._labels("contract", labels))
+
+
 def loss_of(model, batch, labels, training):
     """The whole loss, auxiliary parts included."""
-    x, y = clean(model, batch), tf.constant(labels[:, None])
+    x, y = clean(model, batch), lifted(model, labels)
     with state_kept(model):
         value = model.compute_loss(x, y, model(x, training=training), None, training=training)
     return float(value)
@@ -107,8 +112,10 @@ def check_build(subject):
         assert output.dtype == "float32", f"an output is {output.dtype}, not float32"
         mask = getattr(output, "_keras_mask", None)
         assert mask is None, "an output carries a mask: Keras would leave rows out of the loss"
-    for value in predictions(model, subject.batch()).values():
-        assert value.shape == (ROWS, 1), f"predictions have shape {value.shape}"
+    for task, value in predictions(model, subject.batch()).items():
+        kind = (subject.tasks or {}).get(task)
+        wanted = (ROWS, kind if isinstance(kind, int) else 1)
+        assert value.shape == wanted, f"predictions have shape {value.shape}"
         assert np.isfinite(value).all(), "predictions are not finite"
         assert np.ptp(value) > 0, "predictions do not depend on the inputs"
 
@@ -284,6 +291,8 @@ def check_inside(subject):
     """One call gives finite weights, of a row alone as in the batch, and every column's part."""
     model, x = subject.lively, subject.batch()
     labels = None if model.has_row_loss else subject.labels()  # what it predicts is no probability
+    if subject.tasks is not None:
+        labels = {task: labels[task] for task, kind in subject.tasks.items() if kind == "binary"}
     if labels is None and not explainable_calls(model):
         with pytest.raises(ValueError, match="no layer that weighs its inputs"):
             look_inside(model, x)
@@ -299,7 +308,7 @@ def check_inside(subject):
             assert_close({what: alone.layers[name][word]}, {what: array}, 1e-5, "alone")
     if labels is None:
         return
-    losses = whole.importance[["auc_drop", "log_loss_rise"]]
+    losses = whole.importance.filter(regex="(auc_drop|log_loss_rise)$")
     assert np.isfinite(losses.to_numpy()).all() and losses.any(axis=None), "no column counts"
 
 
@@ -325,7 +334,7 @@ def check_seed(subject):
 def check_gradient(subject):
     """Every trainable weight gets a finite gradient that is not zero."""
     model, batch = subject.model, subject.batch()
-    x, y = clean(model, batch), tf.constant(subject.labels()[:, None])
+    x, y = clean(model, batch), lifted(model, subject.labels())
     with state_kept(model), tf.GradientTape() as tape:
         loss = model.compute_loss(x, y, model(x, training=True), None, training=True)
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])

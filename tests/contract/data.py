@@ -125,11 +125,19 @@ _ARGUMENTS = {
     "interactions": _edges,
 }
 
+# Tasks of multi-task models, of all kinds where a model takes them.
+TASKS = {"click": "binary", "amount": "regression", "kind": 4}
+_TASKS_OF_MODEL = {
+    "AITM": {"click": "binary", "order": "if clicked"},
+    "ESMM": {"click": "binary", "conversion": "where clicked", "order": "if clicked"},
+}
+
 # Hyperparameters that only set sizes, small.
 _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
           "hidden_units": (8, 4), "attention_units": (6, 3), "cin_sizes": (4, 3),
           "bottom_hidden_units": (5,), "block_units": (6, 5),
-          "low_rank": 2, "num_experts": 2, "gate_hidden_units": (5,)}  # fmt: skip
+          "low_rank": 2, "num_experts": 2, "gate_hidden_units": (5,), "expert_units": (6, 5),
+          "task_hidden_units": (6,), "tower_units": (6, 4)}  # fmt: skip
 
 # Where one name means another kind of size.
 _SMALL_OF_MODEL = {
@@ -210,6 +218,7 @@ class Subject:
     columns: list
     arguments: tuple
     options: dict = field(default_factory=dict)
+    tasks: dict | None = None
     _cache: dict = field(default_factory=dict, repr=False)
 
     @property
@@ -237,10 +246,13 @@ class Subject:
         return {name: batch[name] for name in names}
 
     def labels(self, rows=ROWS, seed=SEED):
-        """Labels of both classes."""
-        labels = np.random.default_rng(seed).integers(0, 2, size=rows)
+        """Labels of both classes; of several tasks a dict, where some rows have none."""
+        generator = np.random.default_rng(seed)
+        labels = generator.integers(0, 2, size=rows)
         labels[:2] = 0, 1
-        return labels.astype("float32")
+        if self.tasks is None:
+            return labels.astype("float32")
+        return {task: _labels_of(kind, labels, generator) for task, kind in self.tasks.items()}
 
     @property
     def lively(self):
@@ -260,6 +272,21 @@ class Subject:
             model = self.build(optimizer=keras.optimizers.Adam(0.01), metrics=[])
             self._cache["trained"] = model, train(model, self.batch(), self.labels(), steps)
         return self._cache["trained"]
+
+
+def _labels_of(kind, clicks, generator):
+    if kind == "binary":
+        return clicks.astype("float32")
+    if kind == "where clicked":
+        return np.where(clicks > 0, generator.integers(0, 2, clicks.shape), np.nan)
+    if kind == "if clicked":
+        return (clicks * (generator.random(clicks.shape) < 0.7)).astype("float32")
+    is_real = kind == "regression"
+    values = generator.normal(size=clicks.shape) if is_real else generator.integers(
+        0, kind, clicks.shape
+    )
+    # One row in six has no label: the same one in both halves of a batch.
+    return np.where(np.arange(len(clicks)) % 6 == 2, np.nan, values)
 
 
 def train(model, batch, labels, steps):
@@ -293,8 +320,14 @@ def subject_of(card, *, options=None, without=(), length_name=None):
     if "item_table" in parameters:
         categories = np.random.default_rng(SEED).integers(1, CATEGORIES, size=ITEMS)
         options = {"item_table": {"cate_id": categories}, **(options or {})}
+    tasks = None
+    if card.family == "multitask":
+        tasks = _TASKS_OF_MODEL.get(card.name, TASKS)
+        options = {"task_names": tuple(tasks), **(options or {})}
+        if "task_types" in parameters:
+            options.setdefault("task_types", tuple(tasks.values()))
     small = {name: value for name, value in _SMALL.items() if name in parameters}
     small |= _SMALL_OF_MODEL.get(card.name, {})
     return Subject(
-        card.name, card.builder, columns, tuple(arguments), {**small, **(options or {})}
+        card.name, card.builder, columns, tuple(arguments), {**small, **(options or {})}, tasks
     )

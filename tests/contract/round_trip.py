@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 AFTER = "after."
+LABELS = "labels "
 
 
 def save(subject, label, folder):
@@ -26,7 +27,9 @@ def save(subject, label, folder):
     for _ in range(2):
         model.train_on_batch(batch, labels)
     model.save(folder / f"{label}.keras")
-    np.savez(folder / f"{label}.batch.npz", labels=labels, **batch)
+    by_task = labels if isinstance(labels, dict) else {"": labels}
+    by_task = {f"{LABELS}{task}": values for task, values in by_task.items()}
+    np.savez(folder / f"{label}.batch.npz", **by_task, **batch)
     return _answers(model, batch, labels)
 
 
@@ -89,7 +92,9 @@ def _main(folder):
             model.run_eagerly = True
             with np.load(folder / f"{label}.batch.npz") as stored:
                 batch = dict(stored)
-            labels = batch.pop("labels")
+            names = [name for name in batch if name.startswith(LABELS)]
+            labels = {name.removeprefix(LABELS): batch.pop(name) for name in names}
+            labels = labels.get("", labels)
             np.savez(folder / f"{label}.answers.npz", **_answers(model, batch, labels))
         except Exception as error:  # noqa: BLE001 - reported to the test by label
             errors[label] = f"{type(error).__name__}: {error}"

@@ -102,6 +102,11 @@ class MLP(keras.layers.Layer):
                 x = drop(x, training=training)
         return x
 
+    @property
+    def last_weights(self):
+        """The weights of the last dense layer."""
+        return self.blocks[-1][0].trainable_weights if self.blocks else []
+
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""
         return None

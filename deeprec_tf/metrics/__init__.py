@@ -1,0 +1,5 @@
+"""Keras metrics."""
+
+from deeprec_tf.metrics.labelled import Labelled
+
+__all__ = ["Labelled"]

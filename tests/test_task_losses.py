@@ -1,0 +1,301 @@
+"""Losses, metrics and balancing of several tasks through the engine."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deeprec_tf.layers import GradNorm, MetaBalance, PCGrad
+from deeprec_tf.models import MMoE, SharedBottom
+from deeprec_tf.multitask import LOSS_WEIGHTINGS
+from tests.contract.checks import dtype_policy
+from tests.layers.contract import randomize
+from tests.models.crosses import COLUMNS, LABELS, X
+from tests.reference.multitask import meta_balance, pcgrad
+
+NAN = np.nan
+Y = {"click": LABELS, "pay": np.array([1.0, NAN, -2.0, NAN, 0.5, 3.0], "float32")}
+TASKS = {"task_names": ("click", "pay"), "task_types": ("binary", "regression")}
+SIZES = {"hidden_units": (4,), "task_hidden_units": (3,)}
+
+
+def built(**options):
+    model = SharedBottom(COLUMNS, **TASKS, **SIZES, **options)
+    state = [weight.numpy() for weight in model.loss_balance.weights]
+    randomize(model, scale=0.4)
+    model.loss_balance.set_weights(state)
+    return model
+
+
+def separate(model, x=X, y=Y, weights=None):
+    """Each task's loss by hand, and its gradient of each weight, dense."""
+    x = {name: tf.constant(values) for name, values in x.items()}
+    found = {}
+    for task in model.loss_balance.tasks:
+        known = ~np.isnan(y[task])
+        w = np.ones(len(known)) if weights is None else weights[task]
+        with tf.GradientTape() as tape:
+            p = tf.cast(model(x)[task][:, 0], "float32")
+            label = tf.constant(np.where(known, y[task], 0), "float32")
+            if task == "click":
+                rows = -label * tf.math.log(p) - (1 - label) * tf.math.log(1 - p)
+            else:
+                rows = tf.square(p - label)
+            loss = tf.reduce_sum(rows * tf.constant(known * w, "float32")) / known.sum()
+        variables = [weight.value for weight in model.trainable_weights]
+        gradients = tape.gradient(loss, variables, unconnected_gradients="none")
+        found[task] = float(loss), [
+            None if g is None else np.asarray(tf.convert_to_tensor(g), "float64")
+            for g in gradients
+        ]
+    return found
+
+
+def step_of(model, y=Y, jit_compile=False):
+    """What one step of plain descent at rate 1 changes, weight by weight."""
+    model.compile(keras.optimizers.SGD(1.0), metrics=[], jit_compile=jit_compile)
+    before = [weight.numpy().astype("float64") for weight in model.trainable_weights]
+    model.train_on_batch(dict(X), y)
+    return [a - w.numpy() for a, w in zip(before, model.trainable_weights, strict=True)]
+
+
+@pytest.mark.parametrize("weights", [None, {"pay": np.arange(6.0)}, np.arange(6.0)])
+def test_losses_are_means_over_the_rows_with_a_label(weights):
+    model = built()
+    ones = {"click": np.ones(6), "pay": np.ones(6)}
+    by_task = ones | (weights if isinstance(weights, dict) else {})
+    if isinstance(weights, np.ndarray):
+        by_task = dict.fromkeys(ones, weights)
+    wanted = {task: loss for task, (loss, _) in separate(model, weights=by_task).items()}
+    logs = model.evaluate(dict(X), Y, sample_weight=weights, verbose=0, return_dict=True)
+    for task, loss in wanted.items():
+        np.testing.assert_allclose(logs[f"{task}_loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], sum(wanted.values()), rtol=1e-5)
+    known = ~np.isnan(Y["pay"])
+    error = (model.predict(dict(X), verbose=0)["pay"][:, 0] - Y["pay"])[known]
+    np.testing.assert_allclose(logs["pay_rmse"], np.sqrt(np.mean(error**2)), rtol=1e-5)
+
+
+def test_a_batch_without_labels_of_a_task():
+    model = built(loss_weighting="gradnorm")
+    y = {"click": LABELS, "pay": np.full(6, NAN)}
+    losses = model.fit(dict(X), y, epochs=3, verbose=0).history["loss"]
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
+
+
+def test_epoch_means_weigh_batches_by_their_labels():
+    model = built()
+    wanted = {task: loss for task, (loss, _) in separate(model).items()}
+    logs = model.evaluate(dict(X), Y, batch_size=2, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["pay_loss"], wanted["pay"], rtol=1e-5)
+
+
+def test_fixed_weights():
+    for weighting in ([2.0, 0.25], {"pay": 0.25, "click": 2.0}):
+        model = built(loss_weighting=weighting)
+        of = separate(model)
+        logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
+        np.testing.assert_allclose(
+            logs["loss"], 2 * of["click"][0] + 0.25 * of["pay"][0], rtol=1e-5
+        )
+        np.testing.assert_allclose(logs["pay_loss"], of["pay"][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_pcgrad_step(jit_compile):
+    model = built(loss_weighting=PCGrad(seed=1))
+    payments = model.predict(dict(X), verbose=0)["pay"][:, 0]
+    for error in (-2.0, 2.0):  # one of them turns the gradient of "pay" against that of "click"
+        y = {"click": LABELS, "pay": payments + error}
+        of = separate(model, y=y)
+        one, two = of["click"][1], of["pay"][1]
+        shared = [i for i in range(len(one)) if one[i] is not None and two[i] is not None]
+        flat = [np.concatenate([g[i].ravel() for i in shared]) for g in (one, two)]
+        if flat[0] @ flat[1] < 0:
+            break
+    assert flat[0] @ flat[1] < 0, "the tasks of this test must conflict"
+    wanted = pcgrad(flat, [[1], [0]])
+    got = step_of(model, y, jit_compile)
+    np.testing.assert_allclose(
+        np.concatenate([got[i].ravel() for i in shared]), wanted, atol=1e-5
+    )
+    for i, (a, b) in enumerate(zip(one, two, strict=True)):
+        if i not in shared:
+            np.testing.assert_allclose(got[i], a if b is None else b, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_meta_balance_step(jit_compile):
+    model = built(loss_weighting=MetaBalance(0.6))
+    of = separate(model)
+    got = step_of(model, jit_compile=jit_compile)
+    for change, main, other in zip(got, of["click"][1], of["pay"][1], strict=True):
+        if main is None or other is None:
+            wanted = other if main is None else main
+        else:
+            norms = [np.linalg.norm(main), np.linalg.norm(other)]
+            _, factors = meta_balance([0.0, 0.0], norms, 0.6, 0.9, "both")
+            wanted = main + factors[1] * other
+        np.testing.assert_allclose(change, wanted, atol=1e-5)
+
+
+def test_grad_norm_reads_the_last_shared_layer():
+    model = built(loss_weighting=GradNorm(1.0))
+    of = separate(model)
+    paths = [weight.path for weight in model.trainable_weights]
+    places = [paths.index("bottom/dense_0/kernel"), paths.index("bottom/dense_0/bias")]
+    norms = [
+        np.sqrt(sum(np.sum(np.square(g[i])) for i in places)) for _, g in of.values()
+    ]
+    seen = []
+    balance = model.loss_balance
+    observe = balance.observe
+    balance.observe = lambda losses, norms: (seen.append((losses, norms)), observe(losses, norms))
+    model.compile(keras.optimizers.SGD(1.0), metrics=[], run_eagerly=True)
+    model.train_on_batch(dict(X), Y)
+    np.testing.assert_allclose(seen[0][0], [loss for loss, _ in of.values()], rtol=1e-5)
+    np.testing.assert_allclose(seen[0][1], norms, rtol=1e-4)
+    np.testing.assert_allclose(np.sum(balance.task_weights), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(balance.first_losses, [loss for loss, _ in of.values()], rtol=1e-5)
+
+
+def test_grad_norm_without_a_shared_layer_reads_the_tables():
+    model = SharedBottom(COLUMNS, hidden_units=(), loss_weighting="gradnorm")
+    assert all(name.startswith("embedding") for name in model.loss_balance.shared_layers)
+    model.fit(dict(X), {"ctr": LABELS, "cvr": LABELS}, epochs=2, verbose=0)
+    assert np.isfinite(model.loss_balance.task_weights).all()
+
+
+def test_penalties_are_added_as_they_are():
+    """Whatever the tasks weigh, the gradient of a penalty is not scaled."""
+    changes = []
+    for penalty in (0.0, 0.5):
+        model = built(loss_weighting=MetaBalance(1.0))
+        variable = model.get_layer("bottom").blocks[0][0].kernel
+        variable.regularizer = keras.regularizers.L2(penalty) if penalty else None
+        kernel = variable.numpy()
+        paths = [weight.path for weight in model.trainable_weights]
+        changes.append(step_of(model)[paths.index("bottom/dense_0/kernel")])
+    np.testing.assert_allclose(changes[1] - changes[0], 2 * 0.5 * kernel, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", sorted(LOSS_WEIGHTINGS))
+def test_every_method_trains_under_xla_and_half_precision_and_resumes(method, tmp_path):
+    def trained(policy, **options):
+        keras.utils.set_random_seed(3)
+        with dtype_policy(policy):
+            model = MMoE(COLUMNS, **TASKS, loss_weighting=method, expert_units=(4,),
+                         task_hidden_units=(3,), **options)  # fmt: skip
+        history = model.fit(dict(X), Y, batch_size=3, epochs=3, shuffle=False, verbose=0)
+        return model, history.history["loss"]
+
+    model, plain = trained("float32")
+    assert plain[-1] < plain[0]
+    compiled, losses = trained("float32", jit_compile=True)
+    assert compiled.jit_compile is True
+    np.testing.assert_allclose(losses, plain, rtol=1e-4)
+    half, losses = trained("mixed_bfloat16")
+    np.testing.assert_allclose(losses, plain, rtol=0.05)
+
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for one, two in zip(model.loss_balance.weights, again.loss_balance.weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+    more = [
+        m.fit(dict(X), Y, batch_size=3, epochs=2, shuffle=False, verbose=0).history["loss"]
+        for m in (model, again)
+    ]
+    np.testing.assert_allclose(more[0], more[1], rtol=1e-6)
+
+
+def test_a_loud_task_no_longer_drowns_a_quiet_one():
+    """A regression in the thousands against a click; the fixed sum learns nothing of the click."""
+    generator = np.random.default_rng(0)
+    rows = 512
+    x = {name: generator.integers(0, size, rows) for name, size in
+         (("user", 5), ("item", 4), ("city", 3))}  # fmt: skip
+    x["price"] = generator.normal(size=(rows, 2)).astype("float32")
+    y = {
+        "quiet": (x["price"][:, 0] + 0.5 * generator.normal(size=rows) > 0).astype("float32"),
+        "loud": 20 * generator.normal(size=rows) + 20 * x["user"],
+    }
+
+    def quiet_loss(method):
+        keras.utils.set_random_seed(1)
+        model = SharedBottom(
+            COLUMNS, task_names=("quiet", "loud"), task_types=("binary", "regression"),
+            hidden_units=(4,), activation="tanh", task_hidden_units=(), loss_weighting=method,
+            optimizer=keras.optimizers.Adam(0.02), metrics=[],
+        )
+        history = model.fit(x, y, batch_size=64, epochs=10, verbose=0).history
+        return history["quiet_loss"][-1], model.loss_balance
+
+    fixed, _ = quiet_loss("fixed")
+    assert fixed > 0.67
+    for method in (GradNorm(1.0, learning_rate=0.1), MetaBalance(1.0), PCGrad(seed=0)):
+        balanced, _ = quiet_loss(method)
+        assert balanced < fixed - 0.04, f"{type(method).__name__}: {balanced} against {fixed}"
+    _, balance = quiet_loss("uncertainty")  # its Adam needs more steps than these to end
+    assert balance.log_variances.numpy()[1] > 1 > balance.log_variances.numpy()[0]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ({"click": LABELS}, "y lacks the task 'pay'"),
+        ({**Y, "buy": LABELS}, "y names 'buy'; the tasks are"),
+        ({**Y, "click": 2 * LABELS}, r"y\['click'\] is 2 in row 0, outside 0..1"),
+        ({**Y, "pay": [1, 2, np.inf, 1, 1, 1]}, r"y\['pay'\] holds infinity in row 2"),
+        ({**Y, "pay": np.ones((6, 2))}, r"y\['pay'\] has 2 columns"),
+    ],
+)
+def test_label_errors(y, message):
+    with pytest.raises(ValueError, match=message):
+        built().fit(dict(X), y, verbose=0)
+
+
+def test_classes_outside_their_range():
+    model = SharedBottom(COLUMNS, task_names=["kind"], task_types=[3], **SIZES)
+    with pytest.raises(ValueError, match=r"is 3 in row 1, outside the classes 0..2"):
+        model.fit(dict(X), {"kind": [0, 3, 1, 1, 1, 1]}, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": {"click": "mse"}}, "loss has nothing for the task 'pay'"),
+        ({"loss": {"buy": "mse"}}, "loss names 'buy'"),
+        ({"loss": ["mse"]}, "loss has 1 entries for the tasks"),
+        ({"loss_weights": {"buy": 1.0}}, "loss_weights names 'buy'"),
+        ({"metrics": {"buy": ["mae"]}}, "metrics names 'buy'"),
+    ],
+)
+def test_compile_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        built().compile("adam", **options)
+
+
+def test_compile_again_as_keras_has_it():
+    model = built()
+    model.compile(
+        "adam", loss={"click": "binary_crossentropy", "pay": keras.losses.Huber()},
+        loss_weights={"pay": 0.5}, metrics={"click": ["accuracy", keras.metrics.AUC(name="area")]},
+    )
+    logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "click_loss", "pay_loss", "click_accuracy", "click_area"}
+    np.testing.assert_allclose(logs["loss"], logs["click_loss"] + 0.5 * logs["pay_loss"], rtol=1e-6)
+    model.compile("adam", metrics=["mae"])
+    logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
+    error = np.abs(model.predict(dict(X), verbose=0)["pay"][:, 0] - Y["pay"])
+    np.testing.assert_allclose(logs["pay_mae"], np.nanmean(error), rtol=1e-5)
+
+
+def test_datasets_of_batches():
+    model = built()
+    dataset = tf.data.Dataset.from_tensor_slices((dict(X), Y)).batch(2)
+    wanted = model.evaluate(dict(X), Y, batch_size=2, verbose=0, return_dict=True)
+    got = model.evaluate(dataset, verbose=0, return_dict=True)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-5)
+    model.fit(dataset, epochs=1, verbose=0)
