@@ -14,7 +14,8 @@ NUMERIC = {"keras", "numpy"}
 CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
         "dense_part", "input_path", "interactions", "text", "candidates", "recall",
-        "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled"}  # fmt: skip
+        "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
+        "task_kinds", "task_losses", "task_gradients"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -28,7 +29,7 @@ RULES = {
     "array_dataset": (set(), {"numpy", "tensorflow"}, set()),
     "layers": ({"layers"}, NUMERIC, set()),
     "losses": ({"layers"}, NUMERIC, set()),
-    "metrics": (set(), NUMERIC, set()),
+    "metrics": ({"metrics"}, NUMERIC, set()),
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
     "input_path": (
@@ -36,11 +37,17 @@ RULES = {
     ),
     "engine": (
         {"optimizers", "features", "graph", "array_dataset", "input_path", "labels", "dense_part",
-         "settled", "layers.core.prediction"},
+         "settled", "layers.core.prediction", "task_losses"},
         NUMERIC | {"tensorflow"}, set(),
     ),
-    "tasks": (
-        {"losses", "metrics", "optimizers", "engine", "layers.core.prediction"}, NUMERIC, set(),
+    "task_kinds": (set(), NUMERIC, set()),
+    "task_losses": (
+        {"layers.multitask.loss_balance", "metrics", "task_kinds"}, NUMERIC | {"tensorflow"}, set(),
+    ),
+    "task_gradients": ({"optimizers.rows"}, {"tensorflow"}, set()),
+    "tasks": ({"engine", "layers.core.prediction", "task_kinds"}, NUMERIC, set()),
+    "multitask": (
+        {"engine", "features", "graph", "inputs", "layers", "task_kinds"}, NUMERIC, set(),
     ),
     "tables": ({"features", "layers"}, NUMERIC, set()),
     "inputs": ({"features", "layers", "tables"}, NUMERIC, set()),
@@ -59,7 +66,8 @@ RULES = {
     ),
     "interactions": ({"features", "inputs", "layers"}, NUMERIC, set()),
     "dense_part": (
-        {"layers.core.table_embedding", "optimizers.rows"}, NUMERIC | {"tensorflow"}, set(),
+        {"layers.core.table_embedding", "optimizers.rows", "task_gradients"},
+        NUMERIC | {"tensorflow"}, set(),
     ),
     "roles": ({"features"}, set(), set()),
     "labels": (set(), {"numpy"}, set()),

@@ -113,14 +113,14 @@ def field_importance(
 
 
 def plot_importance(
-    importance: pd.DataFrame, path: str | Path | None = None, *, metric: str = "auc"
+    importance: pd.DataFrame, path: str | Path | None = None, *, metric: str | None = None
 ) -> Any:
     """Draws what `field_importance` gave: a bar a column, a line for the standard deviation.
 
     Args:
         importance: the DataFrame.
         path: where to save the picture (its ending is the format); not saved when None.
-        metric: the score to draw.
+        metric: the score to draw; the first when None.
 
     Returns:
         A `matplotlib.figure.Figure`; a notebook shows it.
@@ -129,6 +129,7 @@ def plot_importance(
         ImportError: matplotlib is not installed.
         ValueError: the DataFrame has no such metric.
     """
+    metric = _score(str(importance.columns[0])) if metric is None else metric
     if _label(metric) not in importance:
         known = [_score(name) for name in importance if not name.endswith("_std")]
         raise ValueError(f"plot_importance: metric must be one of {known}, got {metric!r}.")

@@ -42,7 +42,7 @@ def draw_inside(inside: Inside, path: str | Path | None, rows: int) -> Any:
             axis.set_ticks(range(0, length, -(-length // 20)))
         axes.tick_params(length=0, labelsize=8, colors=INK)
     if importance is not None:
-        _bars(all_axes[len(panels)], importance, "auc_drop")
+        _bars(all_axes[len(panels)], importance, str(importance.columns[0]))
     for axes in all_axes[count:]:
         axes.set_visible(False)
     return _saved(figure, path)

@@ -19,7 +19,7 @@ from deeprec_tf.evaluation import look_inside
 from deeprec_tf.features import VarLenSparseFeat, input_specs
 from deeprec_tf.graph import explainable_calls
 from deeprec_tf.layers import BatchItems, PredictionLayer, SampledItems
-from deeprec_tf.layers.retrieval.draws import DrawingLayer
+from deeprec_tf.layers.core.draws import DrawingLayer
 from deeprec_tf.tables import set_table_values, table_values
 from tests.contract.data import MAXLEN, ROWS, STEPS, lengthened, train
 from tests.docstrings import argument_problems

@@ -17,6 +17,12 @@ class DynamicWeightAverage(LossBalance):
         temperature: T, above 0; large values give equal weights.
         **kwargs: as for `LossBalance`; filled in by the builder.
 
+    Call arguments:
+        predictions: dict of float tensors by task name.
+
+    Returns:
+        `predictions`.
+
     Raises:
         ValueError: a temperature of 0 or below.
 

@@ -29,6 +29,12 @@ class GradNorm(LossBalance):
         learning_rate: that of the weights' Adam.
         **kwargs: as for `LossBalance`; filled in by the builder.
 
+    Call arguments:
+        predictions: dict of float tensors by task name.
+
+    Returns:
+        `predictions`.
+
     Raises:
         ValueError: an alpha or learning rate below 0.
 

@@ -28,6 +28,12 @@ class MetaBalance(LossBalance):
         **kwargs: as for `LossBalance`; filled in by the builder. The first of `tasks` is the main
             one.
 
+    Call arguments:
+        predictions: dict of float tensors by task name.
+
+    Returns:
+        `predictions`.
+
     Raises:
         ValueError: a share outside its range, or an unknown mode.
 

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.draws import DrawingLayer
 from deeprec_tf.layers.multitask.loss_balance import LossBalance
-from deeprec_tf.layers.retrieval.draws import DrawingLayer
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -19,6 +19,12 @@ class PCGrad(LossBalance, DrawingLayer):
     Args:
         seed: seed of the order of the others; one from Keras's global seed when None.
         **kwargs: as for `LossBalance`; filled in by the builder.
+
+    Call arguments:
+        predictions: dict of float tensors by task name.
+
+    Returns:
+        `predictions`.
 
     Example:
         >>> balance = PCGrad(tasks=("ctr", "cvr"))

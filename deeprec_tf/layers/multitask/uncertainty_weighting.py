@@ -16,6 +16,12 @@ class UncertaintyWeighting(LossBalance):
     Args:
         **kwargs: as for `LossBalance`; filled in by the builder.
 
+    Call arguments:
+        predictions: dict of float tensors by task name.
+
+    Returns:
+        `predictions`.
+
     Example:
         >>> types = ("binary", "regression")
         >>> balance = UncertaintyWeighting(tasks=("ctr", "price"), task_types=types)

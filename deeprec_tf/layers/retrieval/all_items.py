@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deeprec_tf.layers.retrieval.draws import DrawingLayer
+from deeprec_tf.layers.core.draws import DrawingLayer
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")

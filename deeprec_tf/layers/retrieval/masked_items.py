@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.retrieval.draws import DrawingLayer
+from deeprec_tf.layers.core.draws import DrawingLayer
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")

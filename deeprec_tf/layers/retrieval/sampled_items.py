@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from deeprec_tf.layers.retrieval.draws import DrawingLayer
+from deeprec_tf.layers.core.draws import DrawingLayer
 from deeprec_tf.layers.retrieval.item_probability import checked_counts
 
 

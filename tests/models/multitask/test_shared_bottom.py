@@ -51,7 +51,8 @@ def test_histories_are_inputs_too():
     past = VarLenSparseFeat(SparseFeat("hist_item", 4, embedding_dim=3), maxlen=3)
     model = SharedBottom([SparseFeat("user", 5), past, DenseFeat("price")], **SIZES)
     x = {"user": [1, 2], "hist_item": [[1, 0, 0], [0, 0, 0]], "price": [0.1, 0.2]}
-    assert np.isfinite(model.predict({n: np.array(v) for n, v in x.items()}, verbose=0)["ctr"]).all()
+    answers = model.predict({name: np.array(values) for name, values in x.items()}, verbose=0)
+    assert np.isfinite(answers["ctr"]).all()
     with pytest.raises(ValueError, match="hist_item"):
         SharedBottom([VarLenSparseFeat(past.sparsefeat, 3, combiner="none")])
 
