@@ -34,6 +34,9 @@ class UncertaintyWeighting(LossBalance):
         and Semantics, CVPR 2018.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
     def build(self, predictions_shape):
         """Creates the logarithms of the variances."""
         self.log_variances = self.add_weight(
