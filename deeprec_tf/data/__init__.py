@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deeprec_tf.data.conversions import conversion_labels as conversion_labels
     from deeprec_tf.data.datasets import MovieLens as MovieLens
     from deeprec_tf.data.datasets import data_dir as data_dir
     from deeprec_tf.data.datasets import load_movielens as load_movielens
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from deeprec_tf.data.vocabulary import Vocabulary as Vocabulary
 
 _MODULE_OF = {
+    "conversion_labels": "conversions",
     "MovieLens": "datasets",
     "data_dir": "datasets",
     "load_movielens": "datasets",

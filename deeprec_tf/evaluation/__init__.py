@@ -11,6 +11,8 @@ from deeprec_tf.evaluation.ctr import evaluate_ctr
 from deeprec_tf.evaluation.ctr_callback import CTREvaluation
 from deeprec_tf.evaluation.ctr_metrics import GroupAUC, exact_auc, gauc, log_loss
 from deeprec_tf.evaluation.field_importance import field_importance, plot_importance
+from deeprec_tf.evaluation.gate_usage import gate_usage, plot_gate_usage
+from deeprec_tf.evaluation.leaks import label_leaks
 from deeprec_tf.evaluation.look_inside import Inside, look_inside
 from deeprec_tf.evaluation.retrieval import evaluate_retrieval
 from deeprec_tf.evaluation.retrieval_callback import RetrievalEvaluation
@@ -33,9 +35,12 @@ __all__ = [
     "fit_item_knn",
     "fit_markov_chain",
     "fit_popularity",
+    "gate_usage",
     "gauc",
+    "label_leaks",
     "log_loss",
     "look_inside",
+    "plot_gate_usage",
     "plot_importance",
     "rank_targets",
     "retrieval_metrics",

@@ -55,6 +55,26 @@ def draw_importance(importance: pd.DataFrame, label: str, path: str | Path | Non
     return _saved(figure, path)
 
 
+def draw_usage(usage: pd.DataFrame, path: str | Path | None) -> Any:
+    """A bar a gate, cut into its experts."""
+    figure = _figure((7.0, 1.6 + 0.4 * len(usage)))
+    axes = figure.subplots()
+    left = np.zeros(len(usage))
+    for place, expert in enumerate(usage.columns):
+        widths = usage[expert].fillna(0).to_numpy("float64")
+        color = COLORS[place % len(COLORS)]
+        axes.barh(range(len(usage)), widths, left=left, color=color, height=0.62,
+                  edgecolor="white", label=f"expert {expert}")  # fmt: skip
+        left += widths
+    tidy(axes)
+    axes.grid(axis="y", visible=False)
+    axes.set_yticks(range(len(usage)), [plain(str(name)) for name in usage.index])
+    axes.invert_yaxis()
+    axes.set_title("mean weight of each expert", loc="left", fontsize=11, weight="bold", color=INK)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=6, frameon=False, fontsize=8)
+    return _saved(figure, path)
+
+
 def _matrix(array: np.ndarray, per_row: bool, rows: int) -> tuple[np.ndarray, str, str]:
     """What is drawn of an array: the matrix, what its rows are, and a note."""
     if per_row and array.ndim > 2:

@@ -15,8 +15,9 @@ class PropagatedEmbedding(TableEmbedding):
     call gives else; no gradient passes there.
 
     Args:
-        vocabulary_size, embedding_dim, embeddings_initializer, pretrained: as of `TableEmbedding`.
-        **kwargs: `name`.
+        vocabulary_size: V, rows of the table.
+        embedding_dim: D, their width.
+        **kwargs: `name`, and the other arguments of `TableEmbedding`.
 
     Call arguments:
         ids: any integer dtype, any shape (...).
