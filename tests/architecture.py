@@ -15,7 +15,7 @@ CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "i
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
         "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
-        "task_kinds", "task_losses", "task_gradients"}  # fmt: skip
+        "task_kinds", "task_losses", "task_gradients", "identifiers"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -69,6 +69,7 @@ RULES = {
         {"layers.core.table_embedding", "optimizers.rows", "task_gradients"},
         NUMERIC | {"tensorflow"}, set(),
     ),
+    "identifiers": ({"identifiers", "layers"}, NUMERIC, set()),
     "roles": ({"features"}, set(), set()),
     "labels": (set(), {"numpy"}, set()),
     "text": ({"features", "layers.text"}, {"keras"}, {"keras_hub"}),

@@ -23,6 +23,7 @@ from deeprec_tf.layers.core.row_numbers import RowNumbers, RowPart
 from deeprec_tf.layers.core.sequence_pooling import SequencePooling
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.core.unit_length import UnitLength
+from deeprec_tf.layers.generative.residual_quantizer import ResidualQuantizer
 from deeprec_tf.layers.interaction.bi_interaction import BiInteraction
 from deeprec_tf.layers.interaction.bilinear_fusion import BilinearFusion
 from deeprec_tf.layers.interaction.bilinear_pairs import BilinearPairs
@@ -168,6 +169,7 @@ __all__ = [
     "PrototypeCovariance",
     "PrototypeSelection",
     "RegulationGate",
+    "ResidualQuantizer",
     "RetrievalLoss",
     "RowNumbers",
     "RowPart",

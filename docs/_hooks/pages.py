@@ -22,6 +22,7 @@ MODULES = (
     "deeprec_tf.evaluation",
     "deeprec_tf.export",
     "deeprec_tf.retrieval",
+    "deeprec_tf.identifiers",
     "deeprec_tf.layers",
 )
 FAMILY_TITLES = {

@@ -1,0 +1,136 @@
+"""The one form of identifiers: codes of all items, one a position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class ItemCodes:
+    """Identifiers of a catalogue: L codes an item, no two items alike.
+
+    Args:
+        codes: integers (V, L); row i those of item i, row 0 zeros for padding. Codes of position t
+            lie in 1..sizes[t].
+        sizes: codes that there are at each position, used or not; the highest of each when None.
+
+    Raises:
+        TypeError: codes are no integers.
+        ValueError: a wrong shape, an id 0 with codes or an item without, a code above its size, or
+            two items with the same codes.
+
+    Example:
+        >>> ItemCodes([[0, 0], [1, 1], [1, 2], [3, 1]]).sizes
+        (3, 2)
+    """
+
+    codes: Any
+    sizes: Any = None
+
+    def __post_init__(self) -> None:
+        codes = np.asarray(self.codes)
+        if codes.dtype.kind not in "iu":
+            raise TypeError(
+                f"ItemCodes: codes must be integers, got {codes.dtype}. Cast them, or make them "
+                "with a builder of deeprec_tf.identifiers."
+            )
+        if codes.ndim != 2 or len(codes) < 2 or codes.shape[1] < 1:
+            raise ValueError(
+                "ItemCodes: codes must have the shape (V, L), row 0 for padding and one row an "
+                f"item, got {codes.shape}."
+            )
+        if codes[0].any():
+            raise ValueError(
+                f"ItemCodes: row 0 is padding and must hold zeros, got {codes[0].tolist()}. Put a "
+                "row of zeros before the first item."
+            )
+        highest = codes[1:].max(axis=0)
+        sizes = highest if self.sizes is None else np.asarray(self.sizes)
+        if sizes.shape != highest.shape or (highest > sizes).any() or codes[1:].min() < 1:
+            raise ValueError(
+                f"ItemCodes: codes of items must lie in 1..{sizes.tolist()} by position, got "
+                f"{codes[1:].min(axis=0).tolist()}..{highest.tolist()}. Code 0 is padding."
+            )
+        object.__setattr__(self, "codes", np.ascontiguousarray(codes, "int32"))
+        object.__setattr__(self, "sizes", tuple(int(size) for size in sizes))
+        self._refuse_twins()
+
+    @property
+    def num_positions(self) -> int:
+        """L, codes of an item."""
+        return self.codes.shape[1]
+
+    @property
+    def code_use(self) -> list[float]:
+        """Share of the codes of each position that some item has; a low one is a collapse."""
+        used = [len(np.unique(column)) for column in self.codes[1:].T]
+        return [count / size for count, size in zip(used, self.sizes, strict=True)]
+
+    def _refuse_twins(self) -> None:
+        order = np.lexsort(self.codes.T[::-1])
+        same = (np.diff(self.codes[order], axis=0) == 0).all(axis=1)
+        if same.any():
+            first = int(same.argmax())
+            one, other = sorted(order[first : first + 2].tolist())
+            raise ValueError(
+                f"ItemCodes: items {one} and {other} have the same codes "
+                f"{self.codes[one].tolist()}. Add a position: with_collision_digit(codes)."
+            )
+
+
+def item_codes_of(given: Any, *, owner: str) -> ItemCodes:
+    """The codes a builder was given, as `ItemCodes`; their errors in the builder's name."""
+    if isinstance(given, ItemCodes):
+        return given
+    try:
+        return ItemCodes(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{owner}: item_codes: {error}") from error
+
+
+def with_collision_digit(codes: Any, sizes: Sequence[int] | None = None) -> ItemCodes:
+    """Codes with one more position: the running number, from 1, among items of equal codes.
+
+    Args:
+        codes: integers (V, L), row 0 zeros; items may share theirs.
+        sizes: codes that there are at each position; the highest of each when None.
+
+    Returns:
+        `ItemCodes` of L + 1 positions; the last has as many codes as the largest group has items.
+
+    Example:
+        >>> with_collision_digit([[0, 0], [1, 1], [1, 2], [1, 1]]).codes.tolist()
+        [[0, 0, 0], [1, 1, 1], [1, 2, 1], [1, 1, 2]]
+    """
+    codes = np.asarray(codes)
+    order = np.lexsort((np.arange(len(codes)), *codes.T[::-1]))
+    is_new = np.concatenate([[True], (np.diff(codes[order], axis=0) != 0).any(axis=1)])
+    first = np.maximum.accumulate(np.where(is_new, np.arange(len(codes)), 0))
+    digit = np.empty(len(codes), codes.dtype)
+    digit[order] = np.arange(len(codes)) - first + 1
+    digit[0] = 0
+    sizes = None if sizes is None else [*sizes, int(digit.max())]
+    return ItemCodes(np.column_stack([codes, digit]), sizes)
+
+
+def checked_vectors(owner: str, vectors: Any) -> np.ndarray:
+    """Vectors of the items alone, float64 (V - 1, D), from a table whose row 0 is padding.
+
+    Raises:
+        ValueError: no table, no item, or numbers that are not finite.
+    """
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) < 2:
+        raise ValueError(
+            f"{owner}: vectors must have the shape (V, D), row 0 for padding and one row an item, "
+            f"got {vectors.shape}."
+        )
+    vectors = vectors[1:].astype("float64")
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0]) + 1
+        raise ValueError(f"{owner}: the vector of item {row} is not finite.")
+    return vectors
