@@ -22,9 +22,8 @@ from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 from deeprec_tf.settled import SettledTables
+from deeprec_tf.task_kinds import ROW_LOSS as ROW_LOSS
 from deeprec_tf.task_losses import TaskLosses
-
-ROW_LOSS = "row_loss"
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -133,18 +132,19 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
             loss: Keras loss, name, or dict by task.
             **kwargs: everything else that `keras.Model.compile` takes.
         """
-        if self.has_row_loss and loss is not None:
+        balance = self.loss_balance
+        if self.has_row_loss and balance is None and loss is not None:
             raise ValueError(
                 f"{self.name}.compile: the loss of a recall model is part of its graph, got "
                 f"loss={loss!r}. Leave loss out here, and give it to the builder."
             )
-        if self.has_row_loss and kwargs.get("metrics"):
+        if self.has_row_loss and balance is None and kwargs.get("metrics"):
             raise ValueError(
                 f"{self.name}.compile: metrics={kwargs['metrics']!r} would compare rewards with "
                 "scores. Use deeprec_tf.evaluation.RetrievalEvaluation among fit's callbacks."
             )
         self._jit_asked = kwargs.get("jit_compile", "auto")
-        if self.loss_balance is not None:
+        if balance is not None:
             kwargs = self._task_arguments(loss, kwargs)
             loss = kwargs.pop("loss")
         super().compile(optimizer=sparse_form(optimizer), loss=loss, **kwargs)
@@ -186,7 +186,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         if not any(isinstance(layer, PredictionLayer) for layer in self.layers):
             return self, []
         outputs = inference_outputs(self)
-        is_dict = isinstance(self.output, dict) and not self.has_row_loss
+        is_dict = len(outputs) > 1 or (isinstance(self.output, dict) and not self.has_row_loss)
         part = part_of(self, outputs if is_dict else next(iter(outputs.values())), self.name)
         left = {tensor.name for tensor in part.inputs}
         unused = [tensor.name for tensor in self.inputs if tensor.name not in left]

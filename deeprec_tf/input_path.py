@@ -92,7 +92,7 @@ class InputPath(Model):
         if y is not None:
             arrays += (self._labels(where, y),)
         if sample_weight is not None:
-            if y is None and not self.has_row_loss:
+            if y is None and (not self.has_row_loss or self.loss_balance is not None):
                 raise ValueError(f"{owner}: sample_weight was given without y.")
             if y is None:
                 arrays += (np.ones((len(sample_weight), 1), "float32"),)
@@ -122,8 +122,9 @@ class InputPath(Model):
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
         binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
-        outputs = self.output["score"] if self.has_row_loss else self.output
         balance, task_types = self.loss_balance, None
+        is_recall = self.has_row_loss and balance is None
+        outputs = self.output["score"] if is_recall else self.output
         if balance is not None:
             task_types = dict(zip(balance.tasks, balance.task_types, strict=True))
         return clean_labels(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+RETRIEVAL = "retrieval"  # as in task_kinds, which needs more than NumPy
+
 
 def map_named(function: Callable[[Any], Any], values: Any) -> Any:
     """Applies a function to an array, or to each array of a dict by task name."""
@@ -97,7 +99,7 @@ def _labels_of_tasks(
             f"are {list(outputs)}; NaN marks a row without label."
         )
     refuse_names(f"{owner}: y", y, outputs)
-    missing = [task for task in task_types if task not in y]
+    missing = [task for task, kind in task_types.items() if task not in y and kind != RETRIEVAL]
     if missing:
         raise ValueError(
             f"{owner}: y lacks the task {missing[0]!r}. Give labels of {list(task_types)}; NaN "
@@ -117,7 +119,10 @@ def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
     if np.isinf(array).any():
         row = int(np.argmax(np.isinf(array)))
         raise ValueError(f"{what} holds infinity in row {row}. NaN marks a row without label.")
-    if task_type != "regression":
+    if task_type == RETRIEVAL and np.isnan(array).any():
+        row = int(np.argmax(np.isnan(array)))
+        raise ValueError(f"{what} is NaN in row {row}. Give rewards: 1 counts a row once, 0 not.")
+    if task_type not in ("regression", RETRIEVAL):
         bad, wanted = ((array < 0) | (array > 1)), "0..1"
         if isinstance(task_type, int):
             bad = (array < 0) | (array >= task_type) | (array != np.floor(array))

@@ -122,23 +122,11 @@ def multitask_model(
     Raises:
         ValueError: an unknown method of weighting, or weights for other tasks.
     """
-    refuse_taken_names(name, predictions.values())
-    before = keras.Model(inputs, predictions)
-    with_weights = [layer.name for layer in before.layers if layer.trainable_weights]
-    shared = [layer for layer in shared_layers if layer in with_weights]
-    shared = shared or [la.name for la in before.layers if isinstance(la, TableEmbedding)]
-    balance, weights = _balance(name, loss_weighting, task_types)
-    balance = type(balance).from_config({
-        **balance.get_config(),
-        "name": "loss_balance",
-        "tasks": list(task_types),
-        "task_types": list(task_types.values()),
-        "shared_layers": shared,
-        "num_weights": len(before.weights),
-    })
-    model = RecModel(
-        inputs, balance(dict(predictions)), feature_columns=feature_columns, name=name
+    outputs, weights = balanced(
+        inputs, predictions, task_types, shared_layers=shared_layers,
+        loss_weighting=loss_weighting, owner=name,
     )
+    model = RecModel(inputs, outputs, feature_columns=feature_columns, name=name)
     if metrics is None:
         kinds = {task: kind_of(task_types.get(task, "binary")) for task in predictions}
         metrics = {task: kind.metrics() for task, kind in kinds.items()}
@@ -147,6 +135,42 @@ def multitask_model(
         jit_compile=jit_compile,
     )
     return model
+
+
+def balanced(
+    inputs: Tensors,
+    outputs: Mapping[str, Any],
+    task_types: TaskTypes,
+    *,
+    shared_layers: Sequence[str] = (),
+    loss_weighting: Any = "fixed",
+    owner: str = "model",
+) -> tuple[dict[str, Any], dict[str, float] | None]:
+    """The outputs through the layer that balances the tasks' losses, and fixed weights, if any.
+
+    Args:
+        inputs: Inputs by name.
+        outputs: outputs by name, those of the tasks among them.
+        task_types: types of the tasks that have a loss.
+        shared_layers: as for `multitask_model`.
+        loss_weighting: as for `multitask_model`.
+        owner: the model's name, for messages.
+    """
+    refuse_taken_names(owner, outputs.values())
+    before = keras.Model(inputs, outputs)
+    with_weights = [layer.name for layer in before.layers if layer.trainable_weights]
+    shared = [layer for layer in shared_layers if layer in with_weights]
+    shared = shared or [la.name for la in before.layers if isinstance(la, TableEmbedding)]
+    balance, weights = _balance(owner, loss_weighting, task_types)
+    balance = type(balance).from_config({
+        **balance.get_config(),
+        "name": "loss_balance",
+        "tasks": list(task_types),
+        "task_types": list(task_types.values()),
+        "shared_layers": shared,
+        "num_weights": len(before.weights),
+    })
+    return balance(dict(outputs)), weights
 
 
 def _balance(

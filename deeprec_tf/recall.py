@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from deeprec_tf import losses
 from deeprec_tf.candidates import AllItems, Given, candidate_sets
-from deeprec_tf.engine import ROW_LOSS, RecModel
+from deeprec_tf.engine import RecModel
 from deeprec_tf.features import (
     FeatureColumn,
     SparseFeat,
@@ -25,8 +25,10 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
+from deeprec_tf.multitask import TaskTypes, balanced
 from deeprec_tf.recall_loss import loss_against
 from deeprec_tf.roles import HISTORY_PREFIX, NEGATIVE_PREFIX, split_by_role
+from deeprec_tf.task_kinds import RETRIEVAL, ROW_LOSS, kind_of
 
 
 def next_item_columns(
@@ -176,6 +178,8 @@ def recall_model(
     loss: Any = None,
     negatives: Any = "in_batch",
     temperature: float | str = 1.0,
+    heads: Mapping[str, Any] | None = None,
+    head_types: TaskTypes | None = None,
     optimizer: Any = "adam",
     metrics: Any = None,
     jit_compile: bool | str = "auto",
@@ -197,8 +201,10 @@ def recall_model(
         loss: a `RankingLoss` or its name; the softmax when None.
         negatives: see `deeprec_tf.candidates`.
         temperature: divides scores in the loss, or "learned".
+        heads: predictions of further tasks by name, each of a `PredictionLayer` of that name.
+        head_types: their types, as `task_types_of` gives them.
         optimizer: Keras optimizer or name.
-        metrics: none; see `RetrievalEvaluation`.
+        metrics: none, but for heads; see `RetrievalEvaluation`.
         jit_compile: as in `keras.Model.compile`.
         name: name of the model.
 
@@ -225,9 +231,14 @@ def recall_model(
     score = PredictionLayer("regression", use_bias=False, name="score")(
         DotScore()(user_vector, item_vector)
     )  # (B, 1)
+    outputs = {"score": score, **(heads or {}), ROW_LOSS: row_loss}
+    if heads:
+        outputs, _ = balanced(inputs, outputs, {"score": RETRIEVAL, **head_types}, owner=name)
+        if metrics is None:
+            metrics = {task: kind_of(kind).metrics() for task, kind in head_types.items()}
     model = RecModel(
-        inputs, {"score": score, ROW_LOSS: row_loss}, feature_columns=feature_columns,
-        positive_item=items.id_column.name, name=name,
+        inputs, outputs, feature_columns=feature_columns, positive_item=items.id_column.name,
+        name=name,
     )
     model.compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile)
     return model

@@ -45,6 +45,11 @@ TASKS = {
 }
 
 
+# The type of a task whose loss a graph gives itself, an output `row_loss`: that of recall.
+RETRIEVAL = "retrieval"
+ROW_LOSS = "row_loss"
+
+
 def kind_of(task_type: str | int) -> Task:
     """The kind of a task by its type: "binary", "regression", or a number of classes."""
     return TASKS["multiclass" if isinstance(task_type, int) else task_type]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deeprec_tf.layers.multitask.loss_balance import LossBalance
 from deeprec_tf.metrics.labelled import Labelled, known_labels
-from deeprec_tf.task_kinds import kind_of
+from deeprec_tf.task_kinds import RETRIEVAL, ROW_LOSS, kind_of
 
 if TYPE_CHECKING:
     Model = keras.Model
@@ -44,7 +44,9 @@ class TaskLosses(Model):
         """
         balance = self.loss_balance
         owner = f"{self.name}.compile"
+        weighed = list(balance.tasks)
         kinds = dict(zip(balance.tasks, balance.task_types, strict=True))
+        kinds = {task: kind for task, kind in kinds.items() if kind != RETRIEVAL}
         if loss is None:
             loss = {task: kind_of(kind).loss() for task, kind in kinds.items()}
         loss = _by_task(f"{owner}: loss", loss, list(kinds))
@@ -56,14 +58,14 @@ class TaskLosses(Model):
             )
         weights = arguments.get("loss_weights") or {}
         if not isinstance(weights, Mapping):
-            weights = dict(zip(kinds, weights, strict=True))
+            weights = dict(zip(weighed, weights, strict=True))
         self._task_losses = {task: _row_loss(one) for task, one in loss.items()}
-        self._task_weights = [float(weights.get(task, 1.0)) for task in kinds]
-        unknown = [task for task in weights if task not in kinds]
+        self._task_weights = [float(weights.get(task, 1.0)) for task in weighed]
+        unknown = [task for task in weights if task not in weighed]
         if unknown:
             raise ValueError(
                 f"{owner}: loss_weights names {unknown[0]!r}; the tasks with a loss are "
-                f"{list(kinds)}."
+                f"{weighed}."
             )
         changed = {**arguments, "loss": loss}
         for name in ("metrics", "weighted_metrics"):
@@ -80,16 +82,10 @@ class TaskLosses(Model):
         balance = self.loss_balance
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         losses = []
-        for task, weight, tracker in zip(
-            balance.tasks, self._task_weights, balance.trackers, strict=True
+        for task, kind, weight, tracker in zip(
+            balance.tasks, balance.task_types, self._task_weights, balance.trackers, strict=True
         ):
-            if not isinstance(y, Mapping) or y.get(task) is None:
-                raise ValueError(
-                    f"{self.name}: the labels of the task {task!r} are missing. Give y as a dict "
-                    f"with {list(balance.tasks)}; NaN marks a row without label."
-                )
-            labels, known = known_labels(y[task])
-            rows = tf.cast(self._task_losses[task](labels, y_pred[task]), "float32") * known
+            rows, known = self._rows_of_task(task, kind, y, y_pred)
             weights = sample_weight
             if isinstance(sample_weight, Mapping):
                 weights = sample_weight.get(task)
@@ -100,6 +96,21 @@ class TaskLosses(Model):
             tracker.update_state(mean, sample_weight=count)
             losses.append(mean * weight / replicas)
         return losses
+
+    def _rows_of_task(self, task: str, kind: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Loss of each row (B,), 0 without a label, and 1.0 for each row that counts."""
+        given = y.get(task) if isinstance(y, Mapping) else None
+        if kind == RETRIEVAL:
+            rows = y_pred[ROW_LOSS][:, 0]
+            rows = rows if given is None else rows * tf.reshape(tf.cast(given, rows.dtype), (-1,))
+            return rows, tf.ones_like(rows)
+        if given is None:
+            raise ValueError(
+                f"{self.name}: the labels of the task {task!r} are missing. Give y as a dict "
+                f"with {list(self.loss_balance.tasks)}; NaN marks a row without label."
+            )
+        labels, known = known_labels(given)
+        return tf.cast(self._task_losses[task](labels, y_pred[task]), "float32") * known, known
 
     def additional_loss(self) -> Any:
         """What penalties and layers add to the loss."""

@@ -33,11 +33,11 @@ RULES = {
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
     "input_path": (
-        {"batches", "array_dataset", "string_keys", "labels"}, NUMERIC | {"tensorflow"}, set(),
+        {"batches", "array_dataset", "features", "string_keys", "labels"}, NUMERIC | {"tensorflow"}, set(),
     ),
     "engine": (
         {"optimizers", "features", "graph", "array_dataset", "input_path", "labels", "dense_part",
-         "settled", "layers.core.prediction", "task_losses"},
+         "settled", "layers.core.prediction", "task_losses", "task_kinds"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "task_kinds": (set(), NUMERIC, set()),
@@ -54,7 +54,7 @@ RULES = {
     "candidates": (set(), set(), set()),
     "recall": (
         {"features", "roles", "inputs", "layers", "losses", "candidates", "engine", "item_side",
-         "recall_loss"},
+         "recall_loss", "multitask", "task_kinds"},
         NUMERIC, set(),
     ),
     "recall_loss": ({"layers", "losses", "candidates", "engine"}, NUMERIC, set()),

@@ -122,6 +122,25 @@ VARIANTS = {
             "hist_length",
         ),
     },
+    "AITM": {
+        "deep": (
+            {"task_hidden_units": (4,), "batch_norm": True}, (),
+            None,
+        ),
+    },
+    "ESMM": {
+        "shared": ({"hidden_units": (6,), "activation": "prelu"}, (), None),
+    },
+    "MMoE": {
+        "sigmoid": (
+            {"gate_activation": "sigmoid", "gate_hidden_units": (4,),
+             "loss_weighting": "uncertainty"}, (), None,
+        ),
+    },
+    "PLE": {
+        "cgc": ({"num_layers": 1, "num_experts": 0, "batch_norm": True}, (), None),
+        "own": ({"num_shared_experts": 0}, (), None),
+    },
     "AFM": {
         "penalty": ({"l2": 0.1, "attention_units": 1}, (), None),
     },

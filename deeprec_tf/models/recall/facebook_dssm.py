@@ -3,13 +3,20 @@
 Departures from the paper: towers over embeddings of any features instead of Facebook's; random
 negatives are the items of the batch's other rows by default, and the hardest two of them count once
 more, about 100 random ones to a hard one at 256 rows. Negatives from the middle of an earlier
-model's ranking, `deeprec_tf.retrieval.mine_hard_negatives`, come as the columns of `Given`.
+model's ranking, `deeprec_tf.retrieval.mine_hard_negatives`, come as the columns of `Given`. Further
+tasks (`num_tasks`) are no part of the paper.
 """
 
 import functools
 
+import keras
+
 from deeprec_tf.candidates import Given, InBatch
 from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
+from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.unit_length import UnitLength
+from deeprec_tf.layers.text.cosine_logit import CosineLogit
+from deeprec_tf.multitask import task_types_of
 from deeprec_tf.recall import (
     ItemSide,
     cosine_temperature,
@@ -42,6 +49,8 @@ def FaceBookDSSM(
     temperature=None,
     negatives=None,
     item_table=None,
+    num_tasks=1,
+    task_types=None,
     optimizer="adam",
     loss=None,
     metrics=None,
@@ -69,20 +78,28 @@ def FaceBookDSSM(
             `InBatch(…)`, `Given(…)`, `Sampled(…)` of `deeprec_tf.candidates`, or a list.
         item_table: `{column: array}` of the features of all items, for negatives whose features no
             column has.
+        num_tasks: number of tasks, the retrieval itself among them: 1 is that alone, as in the
+            paper. Each further one, `task_1`, `task_2`, …, maps both vectors linearly and has a
+            cosine of its own, whose loss is added; labels go by these names, and `score` by that
+            of the retrieval, whose labels are rewards (0 where the item is no positive, 1 where
+            they are left out).
+        task_types: "binary" or "regression", one a further task; all binary when None.
         optimizer: Keras optimizer or name.
         loss: a `deeprec_tf.losses.RankingLoss` or its name, such as "softmax"; when None
             `Triplet(margin=0.2)`. Margins of 0.1 to 0.4 are usual; from 2 on, every pair counts.
-        metrics: none; `RetrievalEvaluation` measures during training.
+        metrics: none, but of further tasks, by name; `RetrievalEvaluation` measures during
+            training.
         jit_compile: "auto", True or False, as in `keras.Model.compile`.
         name: name of the model.
 
     Returns:
-        A compiled `RecModel` whose prediction `score` (B, 1) is the cosine.
+        A compiled `RecModel` whose prediction `score` (B, 1) is the cosine; with further tasks a
+        dict of it and theirs.
 
     Raises:
-        ValueError: no user column, the first item column is no id, an unknown loss or set of
-            negatives, negatives given that are not read or wanted that are not given, or features
-            that `item_table` misses.
+        ValueError: no user column, num_tasks below 1 or types that do not go with it, the first
+            item column is no id, an unknown loss or set of negatives, negatives given that are not
+            read or wanted that are not given, or features that `item_table` misses.
 
     Example:
         >>> item = SparseFeat("item_id", 20)
@@ -118,9 +135,42 @@ def FaceBookDSSM(
     if negatives is None:
         negatives = [InBatch(), InBatch(hardest=2), *([Given()] if items.given else [])]
     loss = "triplet" if loss is None else loss
+
+    # Further tasks, each with a map of both vectors of its own.
+    head_types = _further_tasks(num_tasks, task_types)
+    heads = {
+        task: _head(user_vector, item_vector, task, kind) for task, kind in head_types.items()
+    }
     return recall_model(
         inputs, items, user_vector, item_vector, feature_columns=feature_columns,
         loss=loss, negatives=negatives,
-        temperature=cosine_temperature(temperature, loss), optimizer=optimizer,
-        metrics=metrics, jit_compile=jit_compile, name=name,
+        temperature=cosine_temperature(temperature, loss), heads=heads, head_types=head_types,
+        optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, name=name,
     )
+
+
+def _further_tasks(num_tasks, task_types):
+    """Types of the tasks beside the retrieval, by name."""
+    if num_tasks < 1:
+        raise ValueError(f"FaceBookDSSM: num_tasks must be at least 1, got {num_tasks!r}.")
+    names = [f"task_{k}" for k in range(1, num_tasks)]
+    if not names and not task_types:
+        return {}
+    if any(isinstance(kind, int) for kind in task_types or ()):
+        raise ValueError(
+            "FaceBookDSSM: a further task is 'binary' or 'regression', as its head is one cosine, "
+            f"got task_types={task_types!r}."
+        )
+    return task_types_of("FaceBookDSSM", names, task_types)
+
+
+def _head(user_vector, item_vector, task, kind):
+    """The cosine of both vectors, mapped for a task, as its logit."""
+    mapped = [
+        UnitLength(name=f"{task}_{side}_unit")(
+            keras.layers.Dense(vector.shape[-1], use_bias=False, name=f"{task}_{side}")(vector)
+        )
+        for side, vector in (("user", user_vector), ("item", item_vector))
+    ]
+    logit = CosineLogit(name=f"{task}_logit")(*mapped)  # (B, 1)
+    return PredictionLayer(kind, name=task)(logit)

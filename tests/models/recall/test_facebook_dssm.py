@@ -119,3 +119,85 @@ def test_the_other_name_is_the_same_builder():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- further tasks -------------------------------------------------------------------------
+
+CLICKS = np.array([1, 0, 1, 1, 0, np.nan], "float32")
+PAYS = np.array([2.0, 0, 1, 3, 0, 1], "float32")
+REWARDS = np.array([1, 0, 1, 1, 0, 1], "float32")
+
+
+def test_further_tasks_have_cosines_of_their_own():
+    model = build(num_tasks=3, task_types=["binary", "regression"])
+    plain = build()
+    for weight in plain.weights:
+        twin_weight = next(w for w in model.weights if w.path == weight.path)
+        twin_weight.assign(weight)
+    y = {"task_1": CLICKS, "task_2": PAYS, "score": REWARDS}
+    logs = model.evaluate(WITHOUT, y, verbose=0, return_dict=True)
+    alone = plain.evaluate(WITHOUT, REWARDS, verbose=0)
+    assert logs["score_loss"] == pytest.approx(alone, rel=1e-5)
+
+    answers = model.predict(WITHOUT, verbose=0)
+    assert set(answers) == {"score", "task_1", "task_2"}
+    user, table = encoded(model)
+    known = ~np.isnan(CLICKS)
+    wanted = {}
+    for task in ("task_1", "task_2"):
+        maps = [model.get_layer(f"{task}_{side}").kernel.numpy() for side in ("user", "item")]
+        u, v = user @ maps[0], table[X["item_id"]] @ maps[1]
+        cosine = np.sum(u * v, 1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+        wanted[task] = np.exp(model.get_layer(f"{task}_logit").log_gain.numpy()) * cosine
+    p = 1 / (1 + np.exp(-wanted["task_1"]))
+    np.testing.assert_allclose(answers["task_1"][:, 0], p, rtol=1e-4)
+    np.testing.assert_allclose(answers["task_2"][:, 0], wanted["task_2"], rtol=1e-4, atol=1e-5)
+    entropy = -np.where(CLICKS == 1, np.log(p), np.log(1 - p))[known].mean()
+    assert logs["task_1_loss"] == pytest.approx(entropy, rel=1e-4)
+    error = np.mean(np.square(wanted["task_2"] - PAYS))
+    assert logs["task_2_loss"] == pytest.approx(error, rel=1e-4)
+    assert logs["loss"] == pytest.approx(alone + entropy + error, rel=1e-4)
+    assert "task_1_auc" in logs and "task_2_rmse" in logs
+
+
+def test_further_tasks_train_save_and_cut(tmp_path):
+    import keras
+
+    model = build(num_tasks=2)
+    y = {"task_1": CLICKS}  # rewards are ones where they are left out
+    losses = model.fit(WITHOUT, y, epochs=20, verbose=0).history
+    assert losses["task_1_loss"][-1] < losses["task_1_loss"][0]
+    assert losses["score_loss"][-1] < losses["score_loss"][0]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for name, values in model.predict(WITHOUT, verbose=0).items():
+        np.testing.assert_array_equal(again.predict(WITHOUT, verbose=0)[name], values)
+    vectors = user_encoder(again).predict({"user": X["user"]}, verbose=0)
+    assert vectors["user_vector"].shape == (6, 4)
+    again.fit(WITHOUT, y, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_tasks": 0}, "num_tasks must be at least 1, got 0"),
+        ({"num_tasks": 2, "task_types": ["binary"] * 2}, "task_types has 2 entries for the 1"),
+        ({"num_tasks": 2, "task_types": [4]}, "a further task is 'binary' or 'regression'"),
+    ],
+)
+def test_task_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "y is missing|y lacks|must be a dict"),
+        ({"score": REWARDS}, "y lacks the task 'task_1'"),
+        ({"task_1": CLICKS, "score": CLICKS}, "'score'. is NaN in row 5"),
+    ],
+)
+def test_task_label_errors(y, message):
+    with pytest.raises(ValueError, match=message):
+        build(num_tasks=2).fit(WITHOUT, y, verbose=0)
