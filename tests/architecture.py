@@ -33,7 +33,8 @@ RULES = {
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
     "input_path": (
-        {"batches", "array_dataset", "features", "string_keys", "labels"}, NUMERIC | {"tensorflow"}, set(),
+        {"batches", "array_dataset", "features", "string_keys", "labels"},
+        NUMERIC | {"tensorflow"}, set(),
     ),
     "engine": (
         {"optimizers", "features", "graph", "array_dataset", "input_path", "labels", "dense_part",
