@@ -26,8 +26,9 @@ import keras
 import numpy as np
 from rows import Rows, cpu_seconds, use_one_thread
 
-from deeprec_tf.cli.demo_data import BEHAVIORS, DemoData, newest_ratings, prepare
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo.movies import newest_ratings
+from deeprec_tf.cli.demo.ranking.data import BEHAVIORS, RankingData, prepare
+from deeprec_tf.cli.demo.settings import RankingSettings
 from deeprec_tf.data import load_movielens
 from deeprec_tf.evaluation import CTREvaluation, exact_auc, log_loss
 from deeprec_tf.export import export_onnx, onnx_file, serving_function
@@ -35,7 +36,7 @@ from deeprec_tf.models import DIEN, DCNv2, DeepFM
 from deeprec_tf.training import distill
 
 DATA = "MovieLens"
-SETTINGS = DemoSettings(movie_dim=16, field_dim=16, maxlen=20)
+SETTINGS = RankingSettings(movie_dim=16, field_dim=16, maxlen=20)
 TEACHER, STUDENT = "DIEN, 108 units", "DIEN, 32 units"
 HINTS = {
     f"{STUDENT}, distilled": {},
@@ -54,7 +55,7 @@ QUANTIZED: dict[str, dict[str, Any]] = {
 CARRIED = ("float32, weights carried by loops", "int8, all products, weights carried by loops")
 
 
-def columns_of(data: DemoData, *, pooled: bool) -> list:
+def columns_of(data: RankingData, *, pooled: bool) -> list:
     """Columns of a behavior model, or of one that reads the mean of a history."""
     return [
         column for column in data.columns(SETTINGS)
@@ -62,7 +63,7 @@ def columns_of(data: DemoData, *, pooled: bool) -> list:
     ]
 
 
-def build(model: str, data: DemoData, seed: int) -> keras.Model:
+def build(model: str, data: RankingData, seed: int) -> keras.Model:
     """A new model by its name in the tables."""
     keras.utils.set_random_seed(seed)
     optimizer = keras.optimizers.Adam(SETTINGS.learning_rate)
@@ -81,7 +82,7 @@ def rows_of(model: keras.Model, rows: dict) -> dict:
 
 
 def train(
-    model: keras.Model, data: DemoData, epochs: int, teacher: keras.Model | None, **hints: Any
+    model: keras.Model, data: RankingData, epochs: int, teacher: keras.Model | None, **hints: Any
 ) -> None:
     """Trains a model, on hints where there is a teacher."""
     train, validation = data.parts["train"], data.parts["validation"]
@@ -125,7 +126,7 @@ def speed(answer: Callable[[dict], Any], rows: dict) -> dict[str, float]:
     }
 
 
-def distillation(data: DemoData, seed: int, epochs: int, out: Path) -> None:
+def distillation(data: RankingData, seed: int, epochs: int, out: Path) -> None:
     """Teacher, student alone and students on hints of one seed."""
     table, test = Rows("distillation"), data.parts["test"]
     for model in (TEACHER, STUDENT, *HINTS):
@@ -160,7 +161,7 @@ def onnx_session(path: Path) -> Callable[[dict], np.ndarray]:
 
 
 def quantization(
-    data: DemoData, seed: int, epochs: int, out: Path, others: Iterable[str] = ()
+    data: RankingData, seed: int, epochs: int, out: Path, others: Iterable[str] = ()
 ) -> None:
     """ONNX in float32, in int8 and in other forms: size, speed, and how far the answers move."""
     table, test = Rows("quantization"), data.parts["test"]

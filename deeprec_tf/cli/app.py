@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo.tasks import TASKS
 from deeprec_tf.cli.errors import CommandError, one_line
 from deeprec_tf.cli.interrupts import EXIT_CODE, Interrupts, say_interrupted
 
 ERROR_CODE = 2
 _BROKEN_PIPE_CODE = 128 + 13
+_SETTINGS = ("models", "rows", "epochs", "seed", "out")  # of every task, each an option
 
 _DEMO_TEXT = """\
-From a table of ratings to a trained, evaluated and exported model, on the MovieLens set that
+From a table of ratings to trained, evaluated and exported models, on the MovieLens set that
 ships with the package; no network is needed. Takes about two minutes on two cores.
 
-It encodes the ratings, builds each user's behavior sequence, splits by time, samples negatives,
-trains the models beside a popularity baseline, compares them on the newest ratings, recommends
-titles to three users, exports a SavedModel and an ONNX file, and writes a report to open."""
+It encodes the ratings, splits them, trains the models beside plain baselines, compares them on
+ratings that no model has seen, exports one, and writes a report to open. Tasks:
+
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,31 +99,37 @@ def _add_demo(commands: Any) -> None:
     parser = commands.add_parser(
         "demo",
         help="train, compare, export and explain models on MovieLens",
-        description=_DEMO_TEXT,
+        description=_DEMO_TEXT + "\n".join(
+            f"  {task.name:<10} {task.summary}" for task in TASKS.values()
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = DemoSettings()
     parser.add_argument(
-        "--model", metavar="NAMES", default=",".join(default.models), type=_names,
-        help="models to train, joined by commas: any that read behaviors (see the list command); "
-        "the first one recommends and is exported (default: %(default)s)",
+        "--task", choices=TASKS, default=next(iter(TASKS)),
+        help="what the models learn (default: %(default)s)",
     )
     parser.add_argument(
-        "--rows", metavar="N", default=default.rows, type=_whole_number(0),
-        help="keep the newest N ratings only; 0 keeps all (default: %(default)s)",
+        "--model", metavar="NAMES", dest="models", type=_names,
+        help="models to train, joined by commas, of those that the list command names; the first "
+        f"one is exported (default: {_defaults('models')})",
     )
     parser.add_argument(
-        "--epochs", metavar="N", default=default.epochs, type=_whole_number(1),
+        "--rows", metavar="N", type=_whole_number(0),
+        help=f"keep the newest N ratings only; 0 keeps all (default: {_defaults('rows')})",
+    )
+    parser.add_argument(
+        "--epochs", metavar="N", type=_whole_number(1),
         help="most passes over the training part; training stops earlier when the validation "
-        "AUC no longer rises (default: %(default)s)",
+        f"metric no longer rises (default: {_defaults('epochs')})",
     )
     parser.add_argument(
-        "--seed", metavar="N", default=default.seed, type=_whole_number(0),
-        help="seed of weights, negatives and row order (default: %(default)s)",
+        "--seed", metavar="N", type=_whole_number(0),
+        help="seed of weights, row order and all that is drawn "
+        f"(default: {_defaults('seed')})",
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", default=default.out, type=Path,
-        help="folder of report and exported models (default: %(default)s)",
+        "--out", metavar="FOLDER", type=Path,
+        help=f"folder of report and exported models (default: {_defaults('out')})",
     )
     _add_traceback(parser)
     parser.set_defaults(run=_run_demo)
@@ -142,23 +151,29 @@ def _add_traceback(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_demo(arguments: argparse.Namespace) -> None:
-    from deeprec_tf.cli.demo import run_demo
+    from deeprec_tf.cli.demo.run import run_demo
 
-    run_demo(
-        DemoSettings(
-            models=arguments.model,
-            rows=arguments.rows,
-            epochs=arguments.epochs,
-            seed=arguments.seed,
-            out=arguments.out,
-        )
-    )
+    task = TASKS[arguments.task]
+    given = {name: getattr(arguments, name) for name in _SETTINGS}
+    given = {name: value for name, value in given.items() if value is not None}
+    run_demo(task, dataclasses.replace(task.settings, **given))
 
 
 def _run_list(arguments: argparse.Namespace) -> None:
     from deeprec_tf.cli.listing import print_models
 
     print_models(arguments.family)
+
+
+def _defaults(setting: str) -> str:
+    """The tasks' own values of a setting, as help says them: one where all have the same."""
+    values = {}
+    for task in TASKS.values():
+        value = getattr(task.settings, setting)
+        values[task.name] = ",".join(value) if isinstance(value, tuple) else str(value)
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return "; ".join(f"{value} for {name}" for name, value in values.items())
 
 
 def _names(text: str) -> tuple[str, ...]:

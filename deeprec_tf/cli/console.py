@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
 
 _INDENT = "      "
 _REDRAW_SECONDS = 0.1
@@ -49,6 +50,12 @@ class Console:
         """A table; the first column is left-aligned, the others right-aligned."""
         for line in table_lines(header, rows):
             self.line(line)
+
+    def beside(self, left: Sequence[str], right: Sequence[str]) -> None:
+        """Two lists of texts side by side, the first of each its heading."""
+        width = max(map(len, left))
+        for one, other in zip_longest(left, right, fillvalue=""):
+            self.line(f"{one:<{width}}   {other}")
 
     def total_seconds(self) -> float:
         """Seconds since the console was made."""

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from deeprec_tf import __version__, list_models
-from deeprec_tf.cli import demo
 from deeprec_tf.cli.app import build_parser, main
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo import run as demo
+from deeprec_tf.cli.demo.settings import RankingSettings, RecallSettings
+from deeprec_tf.cli.demo.tasks import TASKS
 from tests.cli.command import run
 
 
@@ -23,14 +24,31 @@ def test_help_loads_no_tensorflow(arguments, tmp_path):
 
 def test_every_option_of_demo_is_read(monkeypatch):
     seen = []
-    monkeypatch.setattr(demo, "run_demo", seen.append)
+    monkeypatch.setattr(demo, "run_demo", lambda task, settings: seen.append((task, settings)))
     line = "demo --model din,DIEN --rows 500 --epochs 2 --seed 7 --out there"
     assert main(line.split()) == 0
     assert main(["demo"]) == 0
+    assert main(["demo", "--task", "recall", "--rows", "500"]) == 0
     assert seen == [
-        DemoSettings(models=("din", "DIEN"), rows=500, epochs=2, seed=7, out=Path("there")),
-        DemoSettings(),
+        (
+            TASKS["ranking"],
+            RankingSettings(
+                models=("din", "DIEN"), rows=500, epochs=2, seed=7, out=Path("there")
+            ),
+        ),
+        (TASKS["ranking"], RankingSettings()),
+        (TASKS["recall"], RecallSettings(rows=500)),
     ]
+
+
+def test_help_names_every_task_and_its_defaults(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["demo", "--help"])
+    assert end.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for name, task in TASKS.items():
+        assert f"{name} {task.summary}" in words
+        assert f"{task.settings.out} for {name}" in words
 
 
 @pytest.mark.parametrize(
@@ -41,6 +59,7 @@ def test_every_option_of_demo_is_read(monkeypatch):
         ("demo --rows -1", "argument --rows: must be a whole number of at least 0, got '-1'"),
         ("demo --epochs 0", "argument --epochs: must be a whole number of at least 1, got '0'"),
         ("demo --seed x", "argument --seed: must be a whole number"),
+        ("demo --task cooking", "argument --task: invalid choice: 'cooking' (choose from"),
         ("demo --model ,", "give the name of a model"),
         ("demo --colour", "unrecognized arguments: --colour"),
     ],
@@ -88,9 +107,11 @@ def test_list_in_a_process_is_quiet(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "Nothing"], "there is no such model. The demo can train: DIN, BST, DIEN"),
+        (["--model", "Nothing"], "no such model. The ranking demo can train: DIN, BST, DIEN"),
         (["--model", "DeepFM"], "it reads no behavior sequence"),
         (["--rows", "300"], "Give --rows 2000 or more."),
+        (["--task", "recall", "--model", "DIN"], "it is no recall model of a behavior sequence"),
+        (["--task", "recall", "--rows", "300"], "Give --rows 5000 or more."),
     ],
 )
 def test_errors_before_training_are_one_line(options, words, tmp_path, capsys):

@@ -1,37 +1,13 @@
-"""The demo from end to end, in a process of its own."""
+"""The ranking demo from end to end, in a process of its own."""
 
-import base64
 import json
 import time
-from html.parser import HTMLParser
 
 import pytest
 
-from deeprec_tf.cli.demo_recommend import Recommendation
-from deeprec_tf.cli.demo_report import _user
+from deeprec_tf.cli.demo.page import titles
 from tests.cli.command import run
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-
-
-class _Page(HTMLParser):
-    """Checks that tags are closed in order; collects texts and pictures."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.texts, self.images = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "img":
-            self.images.append(dict(attrs))
-        elif tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
+from tests.cli.page import PNG, Page
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +27,7 @@ def test_every_file_is_there(finished):
         "model_din.png", "dien.onnx", "encoder.json", "saved_model/dien/1/saved_model.pb",
     }
     for picture in folder.glob("*.png"):
-        assert picture.read_bytes().startswith(_PNG)
+        assert picture.read_bytes().startswith(PNG)
 
 
 def test_what_is_printed(finished):
@@ -90,24 +66,15 @@ def test_metrics(finished):
 
 def test_the_page(finished):
     metrics = json.loads((finished[0] / "metrics.json").read_text(encoding="utf-8"))
-    page = _Page()
-    page.feed((finished[0] / "index.html").read_text(encoding="utf-8"))
-    page.close()
-    assert page.open == []
-    text = " ".join(page.texts)
+    page = Page(finished[0] / "index.html")
     for one in metrics["recommendations"]:
         for title in [*one["watched_last"], *(best["title"] for best in one["recommended"])]:
-            assert title in text
+            assert title in page.text
     assert len(page.images) == 4
-    for image in page.images:
-        assert image["alt"]
-        kind, data = image["src"].split(",", 1)
-        assert kind == "data:image/png;base64"
-        assert base64.b64decode(data).startswith(_PNG)
-    assert "Harper" in text  # the data's citation
+    assert "Harper" in page.text  # the data's citation
 
 
 def test_titles_are_escaped():
-    one = Recommendation(1, ["<b>Bold</b> & co"], ["<script>"], [0.5], {}, None)
-    assert "&lt;b&gt;Bold&lt;/b&gt; &amp; co" in _user(one)
-    assert "<script>" not in _user(one)
+    for html in (titles("seen", ["<b>Bold</b> & co"]), titles("<b>", ["<script>"], [0.5])):
+        assert "<b>" not in html and "<script>" not in html
+    assert "&lt;b&gt;Bold&lt;/b&gt; &amp; co" in titles("seen", ["<b>Bold</b> & co"])

@@ -1,4 +1,4 @@
-"""The demo's examples: from ratings to training, validation and test parts, by time."""
+"""The ranking task's examples: from ratings to training, validation and test parts, by time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo.movies import FIELDS, ITEM, OUT_OF_VOCABULARY, Rows
+from deeprec_tf.cli.demo.settings import RankingSettings
 from deeprec_tf.cli.errors import CommandError
 from deeprec_tf.data import (
     Category,
     FeatureEncoder,
-    MovieLens,
     NegativeSampler,
     Split,
     add_negatives,
@@ -23,18 +23,11 @@ from deeprec_tf.data import (
 )
 from deeprec_tf.features import FeatureColumn
 
-ITEM = "movie_id"
-FIELDS = ("genre", "period")  # what is known of a movie: its main genre, its release period
 BEHAVIORS = (ITEM, *FIELDS)
-OUT_OF_VOCABULARY = 1
-_PERIOD_YEARS = 5
 _LEAST_ROWS = 20  # of a part, so that it has an AUC worth the name
 
-Rows = dict[str, np.ndarray]
-
-
 @dataclass(frozen=True)
-class DemoData:
+class RankingData:
     """Examples and what is needed to read them.
 
     Attributes:
@@ -66,7 +59,7 @@ class DemoData:
         """Ids of the movies that occur in the training part."""
         return self.encoder.vocabulary(ITEM).ids
 
-    def columns(self, settings: DemoSettings) -> list[FeatureColumn]:
+    def columns(self, settings: RankingSettings) -> list[FeatureColumn]:
         """Feature columns of the target, the history and its sampled negatives."""
         widths = {ITEM: settings.movie_dim, **dict.fromkeys(FIELDS, settings.field_dim)}
         columns = self.encoder.feature_columns(BEHAVIORS, embedding_dims=widths)
@@ -88,34 +81,7 @@ class DemoData:
         return raw
 
 
-def newest_ratings(data: MovieLens, rows: int) -> pd.DataFrame:
-    """The newest ratings with what is known of their movies, oldest first.
-
-    Args:
-        data: the MovieLens set.
-        rows: ratings to keep; 0 keeps all.
-    """
-    ratings = data.ratings.merge(describe(data.movies), on=ITEM, validate="many_to_one")
-    ratings = ratings.sort_values("timestamp", kind="stable")
-    return (ratings.tail(rows) if rows else ratings).reset_index(drop=True)
-
-
-def describe(movies: pd.DataFrame) -> pd.DataFrame:
-    """`movie_id`, `title` with its year, main `genre` and release `period` of each movie."""
-    start = movies["year"] // _PERIOD_YEARS * _PERIOD_YEARS
-    period = start.astype(str) + "-" + (start + _PERIOD_YEARS - 1).astype(str)
-    dated = movies["title"] + " (" + movies["year"].astype(str) + ")"
-    return pd.DataFrame(
-        {
-            ITEM: movies[ITEM],
-            "title": dated.where(movies["year"].notna(), movies["title"]),
-            "genre": movies["genres"].str.split("|").str[0],
-            "period": period.where(movies["year"].notna(), "unknown"),
-        }
-    )
-
-
-def prepare(ratings: pd.DataFrame, settings: DemoSettings) -> DemoData:
+def prepare(ratings: pd.DataFrame, settings: RankingSettings) -> RankingData:
     """Encodes, builds sequences, splits by time and samples negatives.
 
     Nothing of a later time reaches an earlier one: the encoder and the negatives of training
@@ -162,7 +128,7 @@ def prepare(ratings: pd.DataFrame, settings: DemoSettings) -> DemoData:
                 part["user_id"], part["hist_" + ITEM], seed=settings.seed
             )
         parts[name] = add_negatives(part, sampler, seed=(settings.seed, use))
-    return DemoData(
+    return RankingData(
         ratings=ratings,
         ids=ids,
         encoder=encoder,

@@ -1,18 +1,19 @@
-"""The demo's baseline, choice of models, recommendations and attention."""
+"""The ranking demo's baseline, recommendations and attention."""
 
 import keras
 import numpy as np
 import pytest
 
-from deeprec_tf.cli.demo_data import BEHAVIORS, ITEM, newest_ratings, prepare
-from deeprec_tf.cli.demo_models import Popularity, TrainedModel, find_cards
-from deeprec_tf.cli.demo_recommend import attention_of, choose_users, recommend
-from deeprec_tf.cli.demo_settings import DemoSettings
-from deeprec_tf.cli.errors import CommandError
+from deeprec_tf.cli.demo.movies import ITEM, newest_ratings
+from deeprec_tf.cli.demo.ranking.data import BEHAVIORS, prepare
+from deeprec_tf.cli.demo.ranking.models import Popularity
+from deeprec_tf.cli.demo.ranking.recommend import attention_of, choose_users, recommend
+from deeprec_tf.cli.demo.settings import RankingSettings
+from deeprec_tf.cli.demo.training import TrainedModel
 from deeprec_tf.data import load_movielens
 from deeprec_tf.models import DIEN, DIN
 
-SETTINGS = DemoSettings(maxlen=6, movie_dim=4, field_dim=2)
+SETTINGS = RankingSettings(maxlen=6, movie_dim=4, field_dim=2)
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +39,6 @@ def test_popularity_is_the_maximum_of_the_likelihood():
     residual = labels - fitted.predict(counts)
     assert abs(residual.sum()) < 1e-4
     assert abs((residual * np.log1p(counts)).sum()) < 1e-4
-
-
-def test_find_cards():
-    assert [card.name for card in find_cards(["din", "Dien", "DIN"])] == ["DIN", "DIEN"]
-    with pytest.raises(CommandError, match="--model Nope: there is no such model"):
-        find_cards(["DIEN", "Nope"])
-    with pytest.raises(CommandError, match="--model WDL: it reads no behavior sequence"):
-        find_cards(["WDL"])
 
 
 def test_recommendations_are_unrated_movies_in_order(data, trained):

@@ -1,28 +1,22 @@
-"""What the demo measured: the table that it prints, and the JSON that it writes."""
+"""What the ranking task measured: the table that it prints, and the JSON that it writes."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from deeprec_tf import __version__
-from deeprec_tf.cli.demo_data import DemoData
-from deeprec_tf.cli.demo_models import Popularity, TrainedModel
-from deeprec_tf.cli.demo_recommend import Recommendation
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo.ranking.data import RankingData
+from deeprec_tf.cli.demo.ranking.models import Popularity
+from deeprec_tf.cli.demo.ranking.recommend import Recommendation
+from deeprec_tf.cli.demo.settings import RankingSettings
+from deeprec_tf.cli.demo.training import TrainedModel
 
 TABLE_HEADER = ("model", "AUC", "GAUC", "log loss", "training")
-_PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "tf2onnx", "onnxruntime", "matplotlib")
 
 
 @dataclasses.dataclass(frozen=True)
-class DemoResults:
+class RankingResults:
     """All that the report tells.
 
     Attributes:
@@ -36,8 +30,8 @@ class DemoResults:
         exports: the exported files, relative to the report.
     """
 
-    settings: DemoSettings
-    data: DemoData
+    settings: RankingSettings
+    data: RankingData
     trained: Sequence[TrainedModel]
     popularity: Popularity
     scores: Mapping[str, Mapping[str, float]]
@@ -62,13 +56,7 @@ def comparison_rows(
     ]
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and the packages that matter."""
-    found = {"deeprec_tf": __version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in _PACKAGES}
-
-
-def sizes(data: DemoData) -> dict[str, Any]:
+def sizes(data: RankingData) -> dict[str, Any]:
     """Rows, users, movies, and the examples of each part."""
     return {
         "ratings": len(data.ratings),
@@ -86,32 +74,12 @@ def sizes(data: DemoData) -> dict[str, Any]:
     }
 
 
-def as_json(results: DemoResults, seconds: Mapping[str, float], total: float) -> dict[str, Any]:
-    """Everything that was measured, ready for JSON.
-
-    Args:
-        results: the run.
-        seconds: time by step.
-        total: time since the command began.
-    """
-    settings = dataclasses.asdict(results.settings) | {"out": str(results.settings.out)}
-    training = {
-        one.name: {
-            "seconds": round(one.seconds, 2),
-            "best_epoch": one.best_epoch,
-            "parameters": int(one.model.count_params()),
-            "history": one.history,
-        }
-        for one in results.trained
-    }
+def as_json(results: RankingResults) -> dict[str, Any]:
+    """What was measured beside the training, ready for JSON."""
     return {
-        "settings": settings,
-        "versions": versions(),
-        "machine": {"platform": platform.platform(), "cpus": os.cpu_count()},
         "sizes": sizes(results.data),
         "test": {name: dict(scores) for name, scores in results.scores.items()},
         "popularity": {"weights": results.popularity.weights.tolist()},
-        "training": training,
         "recommendations": [
             {
                 "user_id": one.user,
@@ -124,13 +92,4 @@ def as_json(results: DemoResults, seconds: Mapping[str, float], total: float) ->
             for one in results.recommendations
         ],
         "parity": dict(results.parities),
-        "seconds": {**{name: round(value, 2) for name, value in seconds.items()},
-                    "total": round(total, 2)},
     }
-
-
-def write_json(values: Mapping[str, Any], path: Path) -> Path:
-    """Writes a JSON file."""
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
-    return path

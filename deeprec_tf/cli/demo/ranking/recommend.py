@@ -9,9 +9,11 @@ import keras
 import numpy as np
 
 from deeprec_tf import graph
-from deeprec_tf.cli.demo_data import FIELDS, ITEM, DemoData, Rows
-from deeprec_tf.cli.demo_models import TrainedModel, inputs_of
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo.movies import FIELDS, ITEM, Rows
+from deeprec_tf.cli.demo.ranking.data import RankingData
+from deeprec_tf.cli.demo.ranking.models import inputs_of
+from deeprec_tf.cli.demo.settings import RankingSettings
+from deeprec_tf.cli.demo.training import TrainedModel
 from deeprec_tf.data import latest_sequences
 from deeprec_tf.evaluation import look_inside
 
@@ -61,7 +63,7 @@ class Attention:
     weights: dict[str, np.ndarray]
 
 
-def choose_users(data: DemoData, settings: DemoSettings) -> list[int]:
+def choose_users(data: RankingData, settings: RankingSettings) -> list[int]:
     """Users of the test part with some history, drawn by the seed."""
     users, counts = np.unique(data.ratings["user_id"], return_counts=True)
     active = np.isin(users, data.parts["test"]["user_id"])
@@ -72,7 +74,7 @@ def choose_users(data: DemoData, settings: DemoSettings) -> list[int]:
 
 
 def recommend(
-    trained: TrainedModel, data: DemoData, users: Sequence[int], settings: DemoSettings
+    trained: TrainedModel, data: RankingData, users: Sequence[int], settings: RankingSettings
 ) -> list[Recommendation]:
     """Scores, for each user, every movie known from training that the user has not rated."""
     rows = {"user_id": data.ratings["user_id"], "timestamp": data.ratings["timestamp"]}
@@ -104,7 +106,7 @@ def recommend(
 
 
 def attention_of(
-    trained: Sequence[TrainedModel], data: DemoData, shown: Recommendation
+    trained: Sequence[TrainedModel], data: RankingData, shown: Recommendation
 ) -> Attention | None:
     """Attention for the best title of each of the genres that the user watches most.
 
@@ -157,7 +159,7 @@ def _attention_weights(model: keras.Model, batch: Rows, steps: int) -> np.ndarra
     return None
 
 
-def _batch(model: keras.Model, data: DemoData, movies: np.ndarray, history: Rows) -> Rows:
+def _batch(model: keras.Model, data: RankingData, movies: np.ndarray, history: Rows) -> Rows:
     """One user's history beside each of several target movies."""
     rows = {ITEM: movies.astype(np.int32)}
     rows.update({name: table[movies] for name, table in data.fields.items()})

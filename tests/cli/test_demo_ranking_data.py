@@ -1,23 +1,22 @@
-"""The demo's examples: no event of a later time reaches an earlier one."""
+"""The ranking demo's examples: no event of a later time reaches an earlier one."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from deeprec_tf.cli.demo_data import (
-    BEHAVIORS,
+from deeprec_tf.cli.demo.movies import (
     FIELDS,
     ITEM,
     OUT_OF_VOCABULARY,
     describe,
     newest_ratings,
-    prepare,
 )
-from deeprec_tf.cli.demo_settings import DemoSettings
+from deeprec_tf.cli.demo.ranking.data import BEHAVIORS, prepare
+from deeprec_tf.cli.demo.settings import RankingSettings
 from deeprec_tf.cli.errors import CommandError
 from deeprec_tf.data import load_movielens
 
-SETTINGS = DemoSettings(rows=3000, maxlen=8, seed=3)
+SETTINGS = RankingSettings(rows=3000, maxlen=8, seed=3)
 PARTS = ("train", "validation", "test")
 
 
@@ -142,7 +141,7 @@ def test_targets_that_are_left_out(data):
 
 
 def test_the_seed_changes_the_negatives_only(data, ratings):
-    other = prepare(ratings, DemoSettings(rows=3000, maxlen=8, seed=4)).parts["test"]
+    other = prepare(ratings, RankingSettings(rows=3000, maxlen=8, seed=4)).parts["test"]
     part = data.parts["test"]
     positive = part["label"] == 1
     np.testing.assert_array_equal(other[ITEM][positive], part[ITEM][positive])

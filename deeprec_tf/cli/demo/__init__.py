@@ -1,0 +1,1 @@
+"""`python -m deeprec_tf demo`: what its tasks share, and a folder for each of them."""
