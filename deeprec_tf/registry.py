@@ -16,6 +16,8 @@ ROLES = (
     "sessions",  # the same, as sessions of several items
     "negative_behaviors",  # sampled items beside the behaviors, for training
     "item_negatives",  # items beside the target item that it is to win against, for training
+    "times",  # when each behavior happened, and when the user asks
+    "actions",  # what the user did with each behavior: clicks, likes
     "interactions",  # pairs of a user and an item: the edges of a graph
     "text",  # user and item as texts, in token ids
 )

@@ -191,6 +191,48 @@ def split_off_time(
     return {"times": past, "target_time": target}, rest
 
 
+def split_off_steps(
+    columns: Sequence[FeatureColumn], *, owner: str = "model"
+) -> tuple[dict[str, FeatureColumn], list[FeatureColumn]]:
+    """Takes what stands beside the steps of a history out of the user's columns.
+
+    The times of the steps are the `VarLenDenseFeat` of one integer, the time of the request is the
+    `DenseFeat` of its name without `hist_`; what the user did at each step is the
+    `VarLenDenseFeat` of floats.
+
+    Returns:
+        Those of `{"times": column, "request_time": column, "actions": column}` that there are; and
+        the rest.
+
+    Raises:
+        ValueError: there are two of a kind, or the dtypes of the two times differ.
+    """
+    found: dict[str, FeatureColumn] = {}
+    for column in columns:
+        if not isinstance(column, VarLenDenseFeat):
+            continue
+        word = "times" if column.dtype.startswith("int") and column.dimension == 1 else "actions"
+        if word in found:
+            raise ValueError(
+                f"{owner}: both {found[word].name!r} and {column.name!r} could be the {word} of "
+                "the history. Times have dtype int64 and one number a step, actions float32 and a "
+                "number a kind of action; keep one of each."
+            )
+        found[word] = column
+    if "times" in found:
+        times = found["times"]
+        name = times.name.removeprefix(HISTORY_PREFIX)
+        request = next((c for c in columns if isinstance(c, DenseFeat) and c.name == name), None)
+        if request is not None and request.dtype != getattr(times, "dtype", None):
+            raise ValueError(
+                f"{owner}: {times.name!r} and {name!r} must have one dtype, got "
+                f"{getattr(times, 'dtype', None)} and {request.dtype}. Give both int64."
+            )
+        if request is not None:
+            found["request_time"] = request
+    return found, [column for column in columns if column not in found.values()]
+
+
 def split_given(
     columns: Sequence[FeatureColumn], *, owner: str = "model"
 ) -> tuple[list[FeatureColumn], dict[str, VarLenSparseFeat]]:

@@ -1,4 +1,7 @@
-"""What sequence models share beyond `deeprec_tf.recall`: items with a bias, pairs of dropouts."""
+"""What sequence models share beyond `deeprec_tf.recall`.
+
+Items with a bias, items that are compared by their cosine, pairs of dropouts.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import keras
 
 from deeprec_tf.item_side import ItemSide
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.core.unit_length import UnitLength
 
 
 class BiasedItems(ItemSide):
@@ -38,6 +42,29 @@ class BiasedItems(ItemSide):
     def all(self, like: Any) -> Any:
         """The vectors of all ids, padding's among them: (V, D + 1)."""
         return keras.layers.Concatenate()([super().all(like), self.bias(like, whole=True)])
+
+
+class UnitItems(ItemSide):
+    """Items that are compared by their cosine.
+
+    Their vectors have length 1; what a sequence model reads of its history, `encode`, has not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unit = UnitLength(name="item_unit")
+
+    def vectors_of(self, ids: Any) -> Any:
+        """The vectors of some ids: (...) to (..., D)."""
+        return self.unit(super().vectors_of(ids))
+
+    def positive(self) -> Any:
+        """The vector of the row's item (B, D)."""
+        return self.unit(super().positive())
+
+    def all(self, like: Any) -> Any:
+        """The vectors of all ids, padding's among them: (V, D)."""
+        return self.unit(super().all(like))
 
 
 def two_dropouts(dropout: Any, *, owner: str) -> tuple[float, float]:

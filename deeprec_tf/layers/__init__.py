@@ -5,8 +5,10 @@ from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.causal_attention import CausalAttention
 from deeprec_tf.layers.attention.causal_block import CausalBlock
+from deeprec_tf.layers.attention.hstu_block import HSTUBlock
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
+from deeprec_tf.layers.attention.relative_bias import RelativeBias
 from deeprec_tf.layers.attention.self_attentive_interests import SelfAttentiveInterests
 from deeprec_tf.layers.attention.session_interest import SessionInterest
 from deeprec_tf.layers.attention.transformer_block import TransformerBlock
@@ -78,8 +80,10 @@ from deeprec_tf.layers.retrieval.retrieval_loss import RetrievalLoss
 from deeprec_tf.layers.retrieval.sampled_items import SampledItems
 from deeprec_tf.layers.retrieval.streaming_frequency import StreamingFrequency
 from deeprec_tf.layers.retrieval.vector_memory import VectorMemory
+from deeprec_tf.layers.sequence.action_loss import ActionLoss
 from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
+from deeprec_tf.layers.sequence.interleaved import Interleaved
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.prototype_assignment import PrototypeAssignment
@@ -88,6 +92,7 @@ from deeprec_tf.layers.sequence.prototype_selection import (
     PrototypeSelection,
 )
 from deeprec_tf.layers.sequence.session_bias import SessionBias
+from deeprec_tf.layers.sequence.stochastic_length import StochasticLength, TakenSteps
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 from deeprec_tf.layers.sequence.with_context import WithContext
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
@@ -108,6 +113,7 @@ __all__ = [
     "FM",
     "MLP",
     "SENET",
+    "ActionLoss",
     "AdditivePooling",
     "AllIds",
     "AppendOne",
@@ -138,10 +144,12 @@ __all__ = [
     "GraphPenalty",
     "GraphPropagation",
     "GraphRows",
+    "HSTUBlock",
     "HashIds",
     "HiddenSteps",
     "InnerProducts",
     "InteractingLayer",
+    "Interleaved",
     "ItemFeatures",
     "ItemProbability",
     "ItemsInPlace",
@@ -171,6 +179,7 @@ __all__ = [
     "RegulationGate",
     "ResidualQuantizer",
     "RetrievalLoss",
+    "RelativeBias",
     "RowNumbers",
     "RowPart",
     "SampledItems",
@@ -178,8 +187,10 @@ __all__ = [
     "SequencePooling",
     "SessionBias",
     "SessionInterest",
+    "StochasticLength",
     "StreamingFrequency",
     "TableEmbedding",
+    "TakenSteps",
     "TargetDistance",
     "TextEncoder",
     "TransformerBlock",

@@ -1,5 +1,6 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
+from deeprec_tf.models.generative import HSTU
 from deeprec_tf.models.multitask import AITM, ESMM, PLE, MMoE, SharedBottom
 from deeprec_tf.models.ranking import (
     AFM,
@@ -49,6 +50,7 @@ MMOE = MMoE
 FiBiNet = FiBiNET
 FacebookDSSM = FaceBookDSSM
 YouTubeDNN = YoutubeDNN
+HSTUModel = HSTU
 
 __all__ = [
     "AITM",
@@ -89,6 +91,8 @@ __all__ = [
     "FinalMLP",
     "FwFM",
     "GRU4Rec",
+    "HSTU",
+    "HSTUModel",
     "LightGCN",
     "MaskNet",
     "SASRec",

@@ -72,6 +72,17 @@ def _interactions(length_name):
     ]
 
 
+def _times(length_name):
+    return [
+        VarLenDenseFeat("hist_time", MAXLEN, dtype="int64", length_name=length_name),
+        DenseFeat("time", dtype="int64"),
+    ]
+
+
+def _actions(length_name):
+    return [VarLenDenseFeat("hist_action", MAXLEN, 2, length_name=length_name)]
+
+
 def _edges(columns):
     """Users and items of the batch that models are trained on; one pair stands there twice."""
     batch = make_batch(columns)
@@ -105,6 +116,8 @@ _COLUMNS_OF_ROLE = {
     "sessions": lambda length_name: _histories("hist_", length_name, SESSION),
     "negative_behaviors": lambda length_name: _histories("neg_hist_", length_name),
     "item_negatives": lambda length_name: _histories("neg_", None),
+    "times": _times,
+    "actions": _actions,
     "interactions": _interactions,
     "text": _texts,
 }
@@ -143,6 +156,7 @@ _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
 _SMALL_OF_MODEL = {
     "AFM": {"attention_units": 3},
     "ComiRec": {"attention_units": 5},
+    "HSTU": {"transformer_params": {"dropout": 0.0, "num_heads": 2, "hidden_size": 8}},
     "LightGCN": {"embedding_dim": WIDTH, "num_users": USERS - 1, "num_items": ITEMS - 1},
     "SINE": {"attention_units": 5, "num_prototypes": 7, "num_interests": 3},
 }
@@ -178,8 +192,15 @@ def make_batch(columns, rows=ROWS, steps=STEPS, seed=SEED, *, empty=False):
         elif isinstance(column, SparseFeat):
             first = int(column.embedding_name in shared or name == "item_id")
             batch[name] = generator.integers(first, column.vocabulary_size, size=rows)
+        elif isinstance(column, DenseFeat) and spec.dtype == "int64":  # after all of the history
+            batch[name] = generator.integers(10**8, 2 * 10**8, size=(rows, 1))
         elif isinstance(column, DenseFeat):
             batch[name] = generator.normal(size=(rows, column.dimension)).astype("float32")
+        elif spec.dtype == "int64" and isinstance(column, VarLenDenseFeat):
+            batch[name] = np.cumsum(generator.integers(0, 10**6, size=(rows, steps)), axis=1) * real
+        elif isinstance(column, VarLenDenseFeat) and column.dimension > 1:  # what the user did
+            shape = (rows, steps, column.dimension)
+            batch[name] = (generator.integers(0, 2, size=shape) * real[..., None]).astype("float32")
         elif isinstance(column, VarLenDenseFeat) or spec.role == "weight":
             batch[name] = (generator.normal(size=(rows, steps)) * real).astype("float32")
         elif column.group > 1:  # sessions of one item and more, alike in all columns

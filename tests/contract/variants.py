@@ -10,9 +10,28 @@ from deeprec_tf.losses import BPRMax, Triplet
 
 COUNTS = np.arange(11) + 1.0
 
+NO_STEPS = ("times", "actions")
 NO_NEGATIVES = ("negative_behaviors",)
 
+RANKING = {"mode": "ranking"}
+WINDOWS = {"level1_window_size": 2, "level2_window_size": 2}
+
 VARIANTS = {
+    "HSTU": {
+        "plain": (
+            {"negatives": Sampled(6, each=True)}, ("context", *NO_STEPS), None,
+        ),
+        "windows": (
+            {"hierarchical_params": WINDOWS, "stochastic_length": 1.2, "negatives": "in_batch"},
+            ("context", "actions"), "hist_length",
+        ),
+        "ranking": (RANKING, (), None),
+        "ranking_own_time": (
+            {**RANKING, "query_time": "own", "hierarchical_params": WINDOWS,
+             "stochastic_length": 1.2}, ("context", "actions"), "hist_length",
+        ),
+        "ranking_plain": ({**RANKING, "item_table": None}, NO_STEPS, None),
+    },
     "DSSM": {
         "all": ({"negatives": "all", "temperature": 0.2}, (), None),
         "logits": (
@@ -253,7 +272,8 @@ VARIANTS = {
 }
 
 # Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
-EXPORTED = (("BST", "flatten"), ("BST", "mean"), ("DIEN", "agru"), ("DIEN", "gru"),
+EXPORTED = (("HSTU", "ranking"), ("HSTU", "ranking_plain"),
+            ("BST", "flatten"), ("BST", "mean"), ("DIEN", "agru"), ("DIEN", "gru"),
             ("DIEN", "mlp"), ("DIN", "softmax"),
             ("DCNv2", "mix"), ("EDCN", "attention"),
             ("TextRanker", "bi_encoder"), ("TextRanker", "last"))

@@ -39,23 +39,29 @@ class RowsByLength:
             tf.cast(real[:, 0], tf.int32),
         )
 
-    def map(self, function, sequence):
+    def map(self, function, sequence, *more):
         """What a function gives for each group, back in the places of the sequence; padding 0.
 
         Args:
-            function: from a sequence (B', T', d) and its mask (B', T') to (B', T', d); rows must
-                not mix.
+            function: from a sequence (B', T', d), its mask (B', T') and what there is more of the
+                group to (B', T', d); rows must not mix.
             sequence: float tensor (B, T, d).
+            *more: tensors (B, T) of the same steps, which get no gradient.
 
         Returns:
             Tensor (B, T, d).
         """
         width = sequence.shape[-1]
         flat = _moved(tf.reshape(sequence, (-1, width)), self._source, self._places)
+        others = [
+            tf.split(_take(tf.reshape(one, (-1, 1)), self._source), self._sizes) for one in more
+        ]
         results = []
-        for steps, mask in zip(tf.split(flat, self._sizes), self._masks, strict=True):
+        for place, steps in enumerate(tf.split(flat, self._sizes)):
+            mask = self._masks[place]
             group = tf.reshape(steps, tf.concat([tf.shape(mask), [width]], axis=0))
-            results.append(tf.reshape(function(group, mask), (-1, width)))
+            beside = [tf.reshape(parts[place], tf.shape(mask)) for parts in others]
+            results.append(tf.reshape(function(group, mask, *beside), (-1, width)))
         back = _moved(tf.concat(results, axis=0), self._places, self._source)
         return tf.reshape(back, tf.concat([tf.shape(self._mask), [width]], axis=0))
 

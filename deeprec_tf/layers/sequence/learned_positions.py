@@ -16,6 +16,7 @@ class LearnedPositions(keras.layers.Layer):
     Call arguments:
         sequence: float tensor (B, T, d), T at most maxlen.
         mask: bool tensor (B, T), True = real.
+        first: integer tensor (B,), the place of each row's first step; 0 without it.
 
     Returns:
         Float tensor (B, T, d).
@@ -29,16 +30,22 @@ class LearnedPositions(keras.layers.Layer):
             initializer or keras.initializers.RandomNormal(stddev=0.02)
         )
 
-    def build(self, sequence_shape, mask_shape=None):
+    def build(self, sequence_shape, mask_shape=None, first_shape=None):
         """Creates the table."""
         self.positions = self.add_weight(
             shape=(self.maxlen, sequence_shape[-1]), initializer=self.initializer,
             name="positions",
         )
 
-    def call(self, sequence, mask):
+    def call(self, sequence, mask, first=None):
         """Applies the layer."""
-        places = self.positions[: ops.shape(sequence)[1]]
+        steps = ops.shape(sequence)[1]
+        if first is None:
+            places = self.positions[:steps]
+        else:
+            at = ops.cast(first, "int32")[:, None] + ops.arange(steps, dtype="int32")
+            at = ops.clip(at, 0, self.maxlen - 1)
+            places = ops.cast(ops.take(self.positions, at, axis=0), sequence.dtype)
         moved = sequence * self.scale + places
         return ops.where(mask[..., None], moved, ops.zeros_like(moved))
 
@@ -46,7 +53,7 @@ class LearnedPositions(keras.layers.Layer):
         """No implicit mask."""
         return None
 
-    def compute_output_shape(self, sequence_shape, mask_shape=None):
+    def compute_output_shape(self, sequence_shape, mask_shape=None, first_shape=None):
         """Shape is kept."""
         return sequence_shape
 

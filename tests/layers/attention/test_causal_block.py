@@ -73,3 +73,15 @@ def test_learned_positions():
     wanted = np.where(MASK[..., None], X * 2.0 + table[:5], 0.0)
     np.testing.assert_allclose(layer(X, MASK), wanted, rtol=1e-5)
     check_half_precision(LearnedPositions(7), X, MASK)
+
+
+def test_learned_positions_from_another_place_on():
+    layer = LearnedPositions(7)
+    layer(X, MASK)
+    table = randomize(layer)["positions"]
+    first = np.array([2, 0, 6])
+    check_layer(LearnedPositions(7), X[:, :1], MASK[:, :1], first)
+    got = layer(X, np.ones_like(MASK), first)
+    for row in range(3):
+        at = np.minimum(first[row] + np.arange(5), 6)
+        np.testing.assert_allclose(got[row], X[row] + table[at], rtol=1e-5)
