@@ -1,6 +1,7 @@
 """From a trained model to a server: the inference cut, the towers, SavedModel and ONNX."""
 
 from deeprec_tf.export.artifact import Artifact
+from deeprec_tf.export.candidate_scorer import CandidateScorer, candidate_scorer
 from deeprec_tf.export.check import check_export
 from deeprec_tf.export.cuts import inference_model, item_encoder, user_encoder
 from deeprec_tf.export.onnx_file import export_onnx, load_onnx
@@ -9,6 +10,8 @@ from deeprec_tf.export.serving import serving_function
 
 __all__ = [
     "Artifact",
+    "CandidateScorer",
+    "candidate_scorer",
     "check_export",
     "export_onnx",
     "export_saved_model",
