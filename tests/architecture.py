@@ -245,7 +245,9 @@ def size_problems(root):
     problems = []
     for path, name, _ in sources(root):
         lines = len(path.read_text().splitlines())
-        most = MOST_LAYER_LINES if name.startswith("layers/") else MOST_LINES
+        # The list of all layers grows with them.
+        is_layer = name.startswith("layers/") and name != "layers/__init__.py"
+        most = MOST_LAYER_LINES if is_layer else MOST_LINES
         if lines > most:
             problems.append(_problem(root, path, lines, f"{lines} lines, at most {most}"))
         if path.stem in ("utils", "util", "helpers", "misc", "common"):
