@@ -82,6 +82,6 @@ def test_cards(name):
         assert getattr(models, alias) is card.builder
     assert card.family in FAMILIES and set(card.needs) | set(card.optional) <= set(ROLES)
     assert not set(card.needs) & set(card.optional)
-    assert card.url.startswith("https://") and 2000 < card.year < 2030
+    assert card.url.startswith("https://") and 1990 < card.year < 2030
     module = __import__("sys").modules[card.builder.__module__]
     assert card.paper and str(card.year) in module.__doc__
