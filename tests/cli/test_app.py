@@ -112,6 +112,7 @@ def test_list_in_a_process_is_quiet(tmp_path):
         (["--rows", "300"], "Give --rows 2000 or more."),
         (["--task", "recall", "--model", "DIN"], "it is no recall model of a behavior sequence"),
         (["--task", "recall", "--rows", "300"], "Give --rows 5000 or more."),
+        (["--task", "multitask", "--model", "ESMM"], "no multi-task model with tasks of any kind"),
     ],
 )
 def test_errors_before_training_are_one_line(options, words, tmp_path, capsys):

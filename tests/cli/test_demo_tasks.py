@@ -35,3 +35,9 @@ def test_the_models_of_recall():
     fitting = [name for name in list_models() if TASKS["recall"].fits(get_model(name))]
     assert {"SASRec", "GRU4Rec", "BERT4Rec", "MIND", "YoutubeDNN"} <= set(fitting)
     assert not {"DSSM", "LightGCN", "DIN"} & set(fitting)
+
+
+def test_the_models_of_multitask():
+    fitting = [name for name in list_models() if TASKS["multitask"].fits(get_model(name))]
+    assert {"SharedBottom", "MMoE", "PLE"} <= set(fitting)
+    assert not {"ESMM", "AITM", "DIN"} & set(fitting)

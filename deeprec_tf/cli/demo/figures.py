@@ -24,7 +24,8 @@ def draw_curves(
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11.5, 3.4), layout="constrained")
-    for axes, (key, title, note) in zip(figure.subplots(1, len(curves)), curves, strict=True):
+    panels = figure.subplots(1, len(curves))
+    for axes, (key, title, note) in zip(panels, curves, strict=True):
         for place, one in enumerate(trained):
             values, color = one.history.get(key), COLORS[place % len(COLORS)]
             if values is None:
@@ -41,7 +42,12 @@ def draw_curves(
         axes.set_xlabel("epoch", color=INK, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.12, y=0.2)
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
+    known = {}  # a model may be missing in a panel
+    for axes in panels:
+        known |= {line.get_label(): line for line in axes.get_legend_handles_labels()[0]}
+    panels[-1].legend(
+        handles=list(known.values()), frameon=False, fontsize=9, labelcolor=INK, loc="best"
+    )
     return save(figure, path)
 
 

@@ -97,9 +97,10 @@ def section(title: str, content: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{content}</section>"
 
 
-def comparison(header: Sequence[str], rows: Sequence[Sequence[str]], judged_by: int) -> str:
-    """A table of models; the one with the largest number in column `judged_by` stands out."""
-    best = max(range(len(rows)), key=lambda k: float(rows[k][judged_by]))
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], best: int | None = None
+) -> str:
+    """A table of texts; the row at place `best` stands out."""
     body = "".join(
         f"<tr{' class=best' if k == best else ''}>{_cells('td', row)}</tr>"
         for k, row in enumerate(rows)
@@ -107,6 +108,11 @@ def comparison(header: Sequence[str], rows: Sequence[Sequence[str]], judged_by: 
     return (
         f"<table><thead><tr>{_cells('th', header)}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def comparison(header: Sequence[str], rows: Sequence[Sequence[str]], judged_by: int) -> str:
+    """A table of models; the one with the largest number in column `judged_by` stands out."""
+    return table(header, rows, max(range(len(rows)), key=lambda k: float(rows[k][judged_by])))
 
 
 def note(text: str) -> str:
@@ -165,15 +171,12 @@ def exports(parities: Mapping[str, float], files: Sequence[str]) -> str:
         parities: largest difference of each from the trained model.
         files: their names, relative to the page.
     """
-    rows = "".join(
-        f"<tr>{_cells('td', (name, f'{difference:.2g}'))}</tr>"
-        for name, difference in parities.items()
-    )
+    header = ("reloaded", "largest difference from the trained model")
+    rows = [(name, f"{difference:.2g}") for name, difference in parities.items()]
     names = ", ".join(f"<code>{escape(name)}</code>" for name in files)
     return (
-        "<table><thead><tr><th>reloaded</th><th>largest difference from the trained model</th>"
-        f"</tr></thead><tbody>{rows}</tbody></table>"
-        f"<p class=note>Beside this page: {names} and <code>metrics.json</code>, which has every "
+        table(header, rows)
+        + f"<p class=note>Beside this page: {names} and <code>metrics.json</code>, which has every "
         "number.</p>"
     )
 

@@ -68,7 +68,7 @@ class RecallSettings(DemoSettings):
         watched: last watched titles to show.
     """
 
-    models: tuple[str, ...] = ("SASRec", "GRU4Rec", "YoutubeDNN", "MIND")
+    models: tuple[str, ...] = ("SASRec", "GRU4Rec", "YoutubeDNN")
     epochs: int = 10
     out: Path = Path("deeprec_tf_report_recall")
     learning_rate: float = 6e-3
@@ -80,3 +80,27 @@ class RecallSettings(DemoSettings):
     users: int = 3
     titles: int = 10
     watched: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MultitaskSettings(DemoSettings):
+    """What the multitask task does; `DemoSettings` says the rest.
+
+    Attributes:
+        fractions: shares of each user's ratings in the training, validation and test part, by
+            time.
+        liked_from: the lowest rating of a movie that is liked.
+        embedding_dim: width of every table.
+        dropout: share dropped in experts, bottoms and towers.
+        drawn: movies without a rating beside each rated one, in the funnel.
+    """
+
+    models: tuple[str, ...] = ("MMoE", "PLE", "SharedBottom")
+    epochs: int = 8
+    out: Path = Path("deeprec_tf_report_multitask")
+    patience: int = 2
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    liked_from: float = 4.0
+    embedding_dim: int = 8
+    dropout: float = 0.2
+    drawn: int = 1

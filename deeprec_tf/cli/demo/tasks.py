@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 
-from deeprec_tf.cli.demo.settings import DemoSettings, RankingSettings, RecallSettings
+from deeprec_tf.cli.demo.settings import (
+    DemoSettings,
+    MultitaskSettings,
+    RankingSettings,
+    RecallSettings,
+)
 from deeprec_tf.cli.errors import CommandError
 from deeprec_tf.registry import ModelCard, get_model, list_models
 
@@ -43,6 +49,10 @@ def _finds_next_items(card: ModelCard) -> bool:
     return card.family == "recall" and set(card.needs) == {"target_item", "behaviors"}
 
 
+def _learns_any_tasks(card: ModelCard) -> bool:
+    return card.family == "multitask" and "task_types" in signature(card.builder).parameters
+
+
 TASKS = {
     task.name: task
     for task in (
@@ -63,6 +73,15 @@ TASKS = {
             module="deeprec_tf.cli.demo.recall.steps",
             fits=_finds_next_items,
             misfit="it is no recall model of a behavior sequence",
+        ),
+        DemoTask(
+            name="multitask",
+            summary="liked, and which rating? Experts and gates beside a model a task; a funnel",
+            settings=MultitaskSettings(),
+            steps=7,
+            module="deeprec_tf.cli.demo.multitask.steps",
+            fits=_learns_any_tasks,
+            misfit="it is no multi-task model with tasks of any kind",
         ),
     )
 }
