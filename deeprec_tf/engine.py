@@ -13,8 +13,8 @@ from deeprec_tf.dense_part import can_compile, compiled_forward_and_back, forwar
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import (
     columns_of_inputs,
-    inference_outputs,
     inputs_of,
+    prediction_outputs,
     refuse_taken_names,
 )
 from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath
@@ -185,7 +185,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
     def _cut(self) -> tuple[RecModel, list[str]]:
         if not any(isinstance(layer, PredictionLayer) for layer in self.layers):
             return self, []
-        outputs = inference_outputs(self)
+        outputs = prediction_outputs(self)
         is_dict = len(outputs) > 1 or (isinstance(self.output, dict) and not self.has_row_loss)
         part = part_of(self, outputs if is_dict else next(iter(outputs.values())), self.name)
         left = {tensor.name for tensor in part.inputs}

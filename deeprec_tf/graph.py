@@ -112,18 +112,18 @@ def explainable_calls(model: keras.Model) -> list[Call]:
             node.operation,
             name if len(uses) == 1 else f"{name}_{place}",
             tuple(node.arguments.args),
-            {key: value for key, value in node.arguments.kwargs.items() if key != "training"},
+            _without_training(node),
         )
         for name, uses in nodes.items()
         for place, node in enumerate(uses, 1)
     ]
 
 
-def inference_outputs(model: keras.Model) -> dict[str, Any]:
-    """What a model answers when it serves: its predictions before any training-only layer.
+def prediction_outputs(model: keras.Model) -> dict[str, Any]:
+    """The predictions of a model, before any training-only layer.
 
-    A model without prediction layers, such as a tower that was cut out, answers what it gives,
-    if its outputs have names.
+    A model without prediction layers, such as a tower that was cut out, predicts what it gives, if
+    its outputs have names.
 
     Returns:
         Dict from the name of each prediction layer to its output, or the model's own dict.
@@ -141,6 +141,26 @@ def inference_outputs(model: keras.Model) -> dict[str, Any]:
         "builder of deeprec_tf.models, or give it a dict of outputs: "
         "keras.Model(inputs, {'score': output})."
     )
+
+
+def inference_outputs(model: keras.Model) -> dict[str, Any]:
+    """What a model answers when it serves: what it generates, or else what it predicts.
+
+    A layer that has `serve` generates: given what the graph calls the layer with first, `serve`
+    returns the answers by name, which are no part of the graph that is trained.
+
+    Raises:
+        ValueError: from `prediction_outputs`.
+    """
+    for layer in model.layers:
+        if callable(getattr(layer, "serve", None)):
+            node = layer._inbound_nodes[0]
+            return layer.serve(*node.arguments.args, **_without_training(node))
+    return prediction_outputs(model)
+
+
+def _without_training(node: Any) -> dict[str, Any]:
+    return {key: value for key, value in node.arguments.kwargs.items() if key != "training"}
 
 
 def columns_of_inputs(

@@ -49,7 +49,8 @@ def run(tmp_path_factory):
 def test_mirrored_equals_one_device(model, run):
     one, two = run("one", "sigmoid"), run("mirrored", "sigmoid")
     np.testing.assert_allclose(two[f"{model}/loss"], one[f"{model}/loss"], rtol=1e-5)
-    np.testing.assert_allclose(two[f"{model}/prediction"], one[f"{model}/prediction"], atol=1e-5)
+    predictions = two[f"{model}/prediction"], one[f"{model}/prediction"]
+    np.testing.assert_allclose(*predictions, atol=1e-5, rtol=1e-5)
     assert np.all(np.diff(one[f"{model}/loss"]) < 0)
 
 

@@ -4,6 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deeprec_tf.data.colarec import ColaRecData as ColaRecData
+    from deeprec_tf.data.colarec import ColaRecRows as ColaRecRows
+    from deeprec_tf.data.colarec import read_colarec as read_colarec
+    from deeprec_tf.data.colarec import tokenize_texts as tokenize_texts
     from deeprec_tf.data.conversions import conversion_labels as conversion_labels
     from deeprec_tf.data.datasets import MovieLens as MovieLens
     from deeprec_tf.data.datasets import data_dir as data_dir
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from deeprec_tf.data.vocabulary import Vocabulary as Vocabulary
 
 _MODULE_OF = {
+    "ColaRecData": "colarec",
+    "ColaRecRows": "colarec",
+    "read_colarec": "colarec",
+    "tokenize_texts": "colarec",
     "conversion_labels": "conversions",
     "MovieLens": "datasets",
     "data_dir": "datasets",

@@ -13,6 +13,7 @@ from deeprec_tf.evaluation.ctr_metrics import GroupAUC, exact_auc, gauc, log_los
 from deeprec_tf.evaluation.field_importance import field_importance, plot_importance
 from deeprec_tf.evaluation.gate_usage import gate_usage, plot_gate_usage
 from deeprec_tf.evaluation.leaks import label_leaks
+from deeprec_tf.evaluation.list_ranks import rank_in_lists
 from deeprec_tf.evaluation.look_inside import Inside, look_inside
 from deeprec_tf.evaluation.retrieval import evaluate_retrieval
 from deeprec_tf.evaluation.retrieval_callback import RetrievalEvaluation
@@ -42,6 +43,7 @@ __all__ = [
     "look_inside",
     "plot_gate_usage",
     "plot_importance",
+    "rank_in_lists",
     "rank_targets",
     "retrieval_metrics",
     "zero_shot_cosine",

@@ -18,7 +18,7 @@ from deeprec_tf.export.saved_model import (
     artifact_of,
     open_saved_model,
 )
-from deeprec_tf.graph import inference_outputs, inputs_of
+from deeprec_tf.graph import inference_outputs, inputs_of, prediction_outputs
 from deeprec_tf.string_keys import string_keys_of_array
 
 
@@ -66,7 +66,8 @@ def check_export(
         )
     arrays = {name: np.asarray(x[name]) for name in names}
     # A RecModel leaves out training's inputs and outputs itself, and keeps what it traced.
-    served = model if isinstance(model, RecModel) else inference_model(model)
+    is_served = isinstance(model, RecModel) and set(prediction_outputs(model)) == set(outputs)
+    served = model if is_served else inference_model(model)
     expected = served.predict(arrays, batch_size=batch_size, verbose=0)
     if not isinstance(expected, Mapping):
         expected = {next(iter(outputs)): expected}

@@ -1,6 +1,6 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
-from deeprec_tf.models.generative import HSTU
+from deeprec_tf.models.generative import HSTU, TIGER, ColaRec
 from deeprec_tf.models.multitask import AITM, ESMM, PLE, MMoE, SharedBottom
 from deeprec_tf.models.ranking import (
     AFM,
@@ -78,9 +78,11 @@ __all__ = [
     "PNN",
     "SINE",
     "STAMP",
+    "TIGER",
     "WDL",
     "AutoInt",
     "BERT4Rec",
+    "ColaRec",
     "ComiRec",
     "DCNv2",
     "DeepFM",

@@ -19,7 +19,7 @@ from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.evaluation import look_inside
 from deeprec_tf.features import VarLenSparseFeat, input_specs
 from deeprec_tf.graph import explainable_calls
-from deeprec_tf.layers import BatchItems, PredictionLayer, SampledItems
+from deeprec_tf.layers import BatchItems, CodeTokens, PredictionLayer, SampledItems
 from deeprec_tf.layers.core.draws import DrawingLayer
 from deeprec_tf.tables import set_table_values, table_values
 from tests.contract.data import MAXLEN, ROWS, STEPS, lengthened, train
@@ -253,6 +253,11 @@ def _padded_tables(subject):
     for key in itertools.product(sorted(names), (False, True)):
         with contextlib.suppress(KeyError):  # the model has no table of this kind
             tables[key] = table_values(subject.model, key[0], linear=key[1])
+    if any(isinstance(layer, CodeTokens) for layer in subject.model.layers):
+        names.discard("item_id")  # items may have no vectors of their own: their codes have
+        for name in ("item_codes", "tokens"):
+            with contextlib.suppress(KeyError):
+                tables[name, False] = table_values(subject.model, name)
     missing = names.difference(name for name, _ in tables)
     assert not missing, f"the model has no table of the sequences {sorted(missing)}"
     return tables

@@ -19,6 +19,7 @@ from deeprec_tf import (
     get_feature_names,
 )
 from deeprec_tf.features import input_specs
+from deeprec_tf.identifiers import with_collision_digit
 
 ROWS, STEPS, MAXLEN = 12, 5, 9
 SEED = 7
@@ -83,6 +84,40 @@ def _actions(length_name):
     return [VarLenDenseFeat("hist_action", MAXLEN, 2, length_name=length_name)]
 
 
+def _users_and_items(length_name):
+    """What models of item codes read: they make their columns themselves, by these names."""
+    return [
+        SparseFeat("user_id", USERS, embedding_dim=WIDTH),
+        _sequence("hist_item_id", ITEMS, WIDTH, "item_id", length_name),
+        SparseFeat("item_id", ITEMS, embedding_dim=WIDTH),
+    ]
+
+
+def _item_codes(columns):
+    """Codes of all items, of different numbers a position; some share their first ones."""
+    return with_collision_digit(
+        [[0, 0], [1, 2], [1, 1], [2, 1], [2, 3], [3, 3], [3, 3], [1, 3], [2, 2], [3, 3], [1, 1]]
+    )
+
+
+def _items_beside(length_name):
+    """What ColaRec's tasks read besides: two more items, and users of all three."""
+    columns = []
+    for item in ("item", "neg_item", "near_item"):
+        columns.append(_sequence(f"{item}_users", USERS, WIDTH, "user_id", length_name))
+        columns.append(SparseFeat(
+            f"{item}_id", ITEMS, embedding_dim=WIDTH, embedding_name="item_id"
+        ))
+    return [column for column in columns if column.name != "item_id"]
+
+
+def _item_tokens(columns):
+    """Texts of up to 3 tokens; one item has none."""
+    tokens = np.random.default_rng(SEED).integers(1, 8, size=(ITEMS, 3))
+    tokens *= np.arange(3) < np.array([0, 0, 3, 1, 2, 3, 3, 2, 1, 3, 3])[:, None]
+    return tokens
+
+
 def _edges(columns):
     """Users and items of the batch that models are trained on; one pair stands there twice."""
     batch = make_batch(columns)
@@ -120,6 +155,8 @@ _COLUMNS_OF_ROLE = {
     "actions": _actions,
     "interactions": _interactions,
     "text": _texts,
+    "item_codes": _users_and_items,
+    "item_tokens": _items_beside,
 }
 
 
@@ -136,6 +173,8 @@ _ARGUMENTS = {
     "behavior_list": lambda columns: ["item_id", "cate_id"],
     "backbone": _language_model,
     "interactions": _edges,
+    "item_codes": _item_codes,
+    "item_tokens": _item_tokens,
 }
 
 # Tasks of multi-task models, of all kinds where a model takes them.
@@ -158,6 +197,9 @@ _SMALL_OF_MODEL = {
     "ComiRec": {"attention_units": 5},
     "HSTU": {"transformer_params": {"dropout": 0.0, "num_heads": 2, "hidden_size": 8}},
     "LightGCN": {"embedding_dim": WIDTH, "num_users": USERS - 1, "num_items": ITEMS - 1},
+    "ColaRec": {"num_users": USERS - 1, "num_layers": 1, "num_results": 3},
+    "TIGER": {"num_users": USERS - 1, "maxlen": MAXLEN, "head_size": 3,
+              "num_layers": 2, "feed_forward_units": 12, "num_results": 3},
     "SINE": {"attention_units": 5, "num_prototypes": 7, "num_interests": 3},
 }
 

@@ -117,6 +117,14 @@ VARIANTS = {
         ),
         "one": ({"num_interests": 1, "hidden_units": ()}, (), "hist_length"),
     },
+    "ColaRec": {
+        "heads": (
+            {"tie_codes": False, "preset": "short", "generation_weight": 1.0}, (), None,
+        ),
+    },
+    "TIGER": {
+        "hashed": ({"user_buckets": 5, "hide_seen": False}, (), None),
+    },
     "SINE": {
         "cosine": (
             {"l2_normalize": True, "decorrelation": 0.1, "negatives": Sampled(5)}, ("context",),

@@ -1,5 +1,7 @@
-"""Generative models: the user's sequence goes on, and what comes next is the recommendation."""
+"""Generative models: what a user's sequence goes on with, whole or code by code, is recommended."""
 
+from deeprec_tf.models.generative.colarec import ColaRec
 from deeprec_tf.models.generative.hstu import HSTU
+from deeprec_tf.models.generative.tiger import TIGER
 
-__all__ = ["HSTU"]
+__all__ = ["HSTU", "TIGER", "ColaRec"]

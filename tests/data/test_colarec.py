@@ -1,0 +1,142 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deeprec_tf.data import ColaRecRows, read_colarec, tokenize_texts
+
+GENERATOR = np.random.default_rng(0)
+CODES = np.array(
+    [[0, 0], *([group, place] for group in (1, 2, 3, 4) for place in (1, 2, 3)), [5, 1]]
+)
+PAIRS = np.unique(
+    np.stack([GENERATOR.integers(1, 9, 40), GENERATOR.integers(1, 13, 40)], axis=1), axis=0
+)
+PAIRS = np.concatenate([PAIRS, [[9, 13]]])  # a user of one item, an item of one user
+
+
+def sets(epoch=0, **options):
+    x = ColaRecRows(PAIRS, CODES, **options)(epoch)
+    has = {}
+    for user, item in PAIRS:
+        has.setdefault(int(user), set()).add(int(item))
+    return x, has
+
+
+def test_a_row_an_interaction():
+    x, _ = sets()
+    got = {tuple(pair) for pair in np.stack([x["user_id"], x["item_id"]], axis=1).tolist()}
+    assert got == set(map(tuple, PAIRS.tolist())) and len(x["user_id"]) == len(PAIRS)
+
+
+def test_the_context_is_the_users_and_never_holds_the_target():
+    for most in (2, 10):
+        x, has = sets(context=most)
+        assert x["hist_item_id"].shape == (len(PAIRS), most)
+        for user, item, context in zip(
+            x["user_id"], x["item_id"], x["hist_item_id"], strict=True
+        ):
+            found = [i for i in context.tolist() if i]
+            assert len(set(found)) == len(found) == min(most, len(has[user]) - 1)
+            assert set(found) <= has[user] - {item}
+            assert not context[len(found) :].any()
+
+
+def test_negatives_are_not_the_users_and_of_another_prefix():
+    for epoch in range(5):
+        x, has = sets(epoch)
+        for user, item, negative in zip(
+            x["user_id"], x["item_id"], x["neg_item_id"], strict=True
+        ):
+            assert negative not in has[user] and 1 <= negative <= 13
+            assert CODES[negative, 0] != CODES[item, 0]
+
+
+def test_near_items_share_all_codes_but_the_last():
+    x, _ = sets()
+    for item, near in zip(x["item_id"], x["near_item_id"], strict=True):
+        assert CODES[near, 0] == CODES[item, 0]
+        assert (near == item) == (item == 13), "itself only where there is no other"
+
+
+def test_users_of_all_three_items_and_never_the_rows_own():
+    x, has = sets(num_users_of_item=3)
+    for name in ("item", "neg_item", "near_item"):
+        for user, item, users in zip(
+            x["user_id"], x[f"{name}_id"], x[f"{name}_users"], strict=True
+        ):
+            others = {u for u, items in has.items() if item in items} - {user}
+            found = [u for u in users.tolist() if u]
+            assert set(found) <= others and len(found) == min(3, len(others))
+
+
+def test_epochs_differ_and_repeat():
+    rows = ColaRecRows(PAIRS, CODES, context=2)
+    one, two, again = rows(0), rows(1), ColaRecRows(PAIRS, CODES, context=2)(0)
+    assert (one["neg_item_id"] != two["neg_item_id"]).any()
+    assert (one["hist_item_id"] != two["hist_item_id"]).any()
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, again[name])
+
+
+def test_all_training_items_are_the_context_of_the_trained_model():
+    _, has = sets()
+    users = np.array([3, 9, 50])
+    x = ColaRecRows(PAIRS, CODES).contexts(users, 20)
+    assert [set(row[row > 0].tolist()) for row in x["hist_item_id"]] == [has[3], {13}, set()]
+    assert ColaRecRows(PAIRS, CODES).contexts(users, 2)["hist_item_id"].shape == (3, 2)
+
+
+def test_words():
+    tokens, words = tokenize_texts(["", "a b c d", "A b; a"], num_tokens=3, vocabulary_size=4)
+    assert words == ["", "[other]", "a", "b"]
+    assert tokens.tolist() == [[0, 0, 0], [2, 3, 1], [2, 3, 2]]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    corpus = {
+        str(item): {"atom_id": item, "cid": CODES[item].tolist(), "content": f"title {item}"}
+        for item in range(1, 14)
+    }
+    (tmp_path / "corpus.json").write_text(json.dumps(corpus))
+    near = {"1": {"fst": [2, 3], "sec": [2, 3]}, "13": {"fst": [], "sec": []}}
+    (tmp_path / "negatives.json").write_text(json.dumps(near))
+    for part, rows in (("train_time", PAIRS), ("valid", PAIRS[:2] + [100, 0]), ("test", PAIRS[:1])):
+        table = pd.DataFrame(rows, columns=["user_id", "item_id"]).assign(time=7)
+        table.to_csv(tmp_path / f"{part}_inter.csv", index=False)
+    return tmp_path
+
+
+def test_the_authors_files(folder):
+    data = read_colarec(folder)
+    np.testing.assert_array_equal(data.codes, CODES)
+    assert data.texts[:3] == ["", "title 1", "title 2"] and data.near == {1: [2, 3], 13: []}
+    assert len(data.train) == len(PAIRS) and len(data.valid) == 2 and len(data.test) == 1
+    assert data.train["user_id"].min() == 1
+    assert data.users[data.valid["user_id"] - 1].tolist() == (PAIRS[:2, 0] + 100).tolist()
+    ColaRecRows(data.train, data.codes)(0)
+
+
+def test_missing_files(folder):
+    (folder / "test_inter.csv").unlink()
+    with pytest.raises(ValueError, match="read_colarec: there is no test_inter.csv"):
+        read_colarec(folder)
+    (folder / "corpus.json").unlink()
+    (folder / "test_inter.csv").write_text("user_id,item_id,time\n")
+    with pytest.raises(ValueError, match="whose entries have 'cid'"):
+        read_colarec(folder)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([1, 2], r"a user and an item a row, \(N, 2\)"),
+        ([[0, 1]], "users must count from 1 .* got a smallest id of 0"),
+        ([[1, 14]], r"items lie in 1\.\.13, .* items up to 14"),
+    ],
+)
+def test_errors(pairs, message):
+    with pytest.raises(ValueError, match=message):
+        ColaRecRows(pairs, CODES)
