@@ -250,15 +250,14 @@ def _padded_tables(subject):
     """Tables of sequences, and linear weights, by name and whether they are linear weights."""
     tables = {}
     names = {c.embedding_name for c in subject.used_columns if isinstance(c, VarLenSparseFeat)}
+    optional = set()
+    if any(isinstance(layer, CodeTokens) for layer in subject.model.layers):
+        optional = {"item_id", "tokens"}  # items may have no vectors: their codes have
+        names |= {"item_codes", *optional}
     for key in itertools.product(sorted(names), (False, True)):
         with contextlib.suppress(KeyError):  # the model has no table of this kind
             tables[key] = table_values(subject.model, key[0], linear=key[1])
-    if any(isinstance(layer, CodeTokens) for layer in subject.model.layers):
-        names.discard("item_id")  # items may have no vectors of their own: their codes have
-        for name in ("item_codes", "tokens"):
-            with contextlib.suppress(KeyError):
-                tables[name, False] = table_values(subject.model, name)
-    missing = names.difference(name for name, _ in tables)
+    missing = names.difference(optional, (name for name, _ in tables))
     assert not missing, f"the model has no table of the sequences {sorted(missing)}"
     return tables
 

@@ -32,9 +32,9 @@ def test_old_ids_predict_the_same_bits(model):
             name: np.concatenate([values, values[1 : 1 + MORE]])
             for name, values in options["item_table"].items()
         }
-    # Items of codes are new to no table: their codes are there already.
-    kept = {"embedding_item_codes"} if "item_codes" in get_model(model).needs else set()
-    if kept:
+    kept = set()
+    if "item_codes" in get_model(model).needs:  # the catalogue is one argument; users are added
+        kept = {"embedding_item_codes", "embedding_item_id", "embedding_tokens"}
         options["num_users"] += MORE
     larger = dataclasses.replace(
         subject, arguments=tuple(map(grown, subject.arguments)), options=options, _cache={}
