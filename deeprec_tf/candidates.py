@@ -51,6 +51,8 @@ class InBatch:
         hardest: how many of the highest scores count; all when None.
         memory: how many items of earlier batches are candidates too, by the vectors they had then
             (`deeprec_tf.layers.VectorMemory`).
+        hide_similar: candidates whose cosine with the positive is above it do not count: the same
+            text under another id is no negative. All do when None.
 
     Raises:
         ValueError: counts and a frequency, an unknown one, or a number below 1.
@@ -63,6 +65,7 @@ class InBatch:
     hardest: int | None = None
     frequency: str | Streaming | None = None
     memory: int | None = None
+    hide_similar: float | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(
@@ -101,6 +104,8 @@ class Sampled:
             used without. None corrects for the softmax alone.
         hide_seen: whether items of the row's own history do not count.
         hardest: how many of the highest scores count; all when None.
+        hide_similar: candidates whose cosine with the positive is above it do not count; all do
+            when None.
     """
 
     number: int
@@ -111,6 +116,7 @@ class Sampled:
     correct: bool | None = None
     hide_seen: bool = False
     hardest: int | None = None
+    hide_similar: float | None = None
 
     def __post_init__(self) -> None:
         _check_numbers("Sampled", number=self.number, hardest=self.hardest)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from deeprec_tf.roles import HISTORY_PREFIX
 
 
 def parameters(
@@ -71,3 +73,22 @@ def level_windows(
     wide = first * second if second else None
     narrow = math.ceil(num_layers / 2) if num_layers > 1 else 0
     return [first] * narrow + [wide] * (num_layers - narrow)
+
+
+def known_of_all(
+    columns: Sequence[Any], users: Sequence[Any], item_table: Mapping[str, Any] | None
+) -> tuple[list[Any], list[Any]]:
+    """The item's columns that are known of the history too, and those of the target alone.
+
+    Args:
+        columns: columns of the item, its id first.
+        users: columns of the user, the histories among them.
+        item_table: features of all items, or None.
+    """
+    named = {column.name for column in users} | set(item_table or ())
+    is_known = [
+        i == 0 or bool(named & {column.name, HISTORY_PREFIX + column.name})
+        for i, column in enumerate(columns)
+    ]
+    known = [c for c, yes in zip(columns, is_known, strict=True) if yes]
+    return known, [c for c, yes in zip(columns, is_known, strict=True) if not yes]

@@ -112,10 +112,14 @@ class ItemSide:
         is_flat = len(ids.shape) == 1 or not any(map(_is_list, self.columns))
         if not is_flat:  # lists are pooled a row
             features = {name: FlatItems(len(ids.shape))(t) for name, t in features.items()}
-        vector = embedding_lookup(features, self.tables, self.columns)
+        vector = self.lookup(features)
         for layer in self.tower:
             vector = layer(vector)
         return vector if is_flat else ItemsInPlace()(vector, ids)
+
+    def lookup(self, features: Tensors) -> Any:
+        """What is known of items side by side, before the tower: (..., n)."""
+        return embedding_lookup(features, self.tables, self.columns)
 
     def features_of(self, ids: Any, known: Tensors | None = None) -> dict[str, Any]:
         """What is known of some ids.

@@ -214,20 +214,9 @@ def recall_model(
     queries = user_vector if queries is None else queries
     labels = items.ids if labels is None else labels
     positives = item_vector if positives is None else positives
-    owner, sets = items.owner, candidate_sets(negatives, owner=items.owner)
+    sets = candidate_sets(negatives, owner=items.owner)
     _check_given(items, sets, feature_columns)
-    loss = losses.get("softmax" if loss is None else loss, owner=owner, items=items.size - 1)
-    if isinstance(sets[0], AllItems):
-        if not isinstance(loss, losses.Softmax) or temperature == "learned":
-            raise ValueError(
-                f"{owner}: negatives='all' is for loss='softmax' with a fixed temperature, got "
-                f"{loss!r} and temperature={temperature!r}. Use deeprec_tf.candidates.Sampled(…)."
-            )
-        row_loss = CatalogueLoss(temperature, name=ROW_LOSS)(queries, labels, items.all(labels))
-    else:
-        row_loss = loss_against(
-            sets, items, loss, temperature, queries, labels, positives, seen
-        )
+    row_loss = row_losses(items, sets, loss, temperature, queries, labels, positives, seen)
     score = PredictionLayer("regression", use_bias=False, name="score")(
         DotScore()(user_vector, item_vector)
     )  # (B, 1)
@@ -242,6 +231,37 @@ def recall_model(
     )
     model.compile(optimizer=optimizer, metrics=metrics, jit_compile=jit_compile)
     return model
+
+
+def row_losses(
+    items: ItemSide, sets: list[Any], loss: Any, temperature: float | str, queries: Any,
+    labels: Any, positives: Any, seen: Any,
+) -> Any:
+    """What each row adds to the mean loss over all positions that have a positive: (B, 1).
+
+    Args:
+        items: how items become vectors.
+        sets: what positives are compared with, as `candidate_sets` gives them.
+        loss: a `RankingLoss` or its name; the softmax when None.
+        temperature: divides scores, or "learned".
+        queries: (B, D) or (B, T, D).
+        labels: ids of the positives (B,) or (B, T), 0 where there is none.
+        positives: vectors of the labels.
+        seen: ids (B, S) of the row's history, 0 for padding, or None.
+
+    Raises:
+        ValueError: parts that don't go together.
+    """
+    owner = items.owner
+    loss = losses.get("softmax" if loss is None else loss, owner=owner, items=items.size - 1)
+    if not isinstance(sets[0], AllItems):
+        return loss_against(sets, items, loss, temperature, queries, labels, positives, seen)
+    if not isinstance(loss, losses.Softmax) or temperature == "learned":
+        raise ValueError(
+            f"{owner}: negatives='all' is for loss='softmax' with a fixed temperature, got "
+            f"{loss!r} and temperature={temperature!r}. Use deeprec_tf.candidates.Sampled(…)."
+        )
+    return CatalogueLoss(temperature, name=ROW_LOSS)(queries, labels, items.all(labels))
 
 
 def _check_given(items: ItemSide, sets: Any, feature_columns: Sequence[FeatureColumn]) -> None:

@@ -68,7 +68,8 @@ def loss_against(
             f"{items.owner}: hide_seen needs a history, and holds for all negatives or none."
         )
     return RetrievalLoss(
-        loss, temperature, hardest=[one.hardest for one in sets], name=ROW_LOSS
+        loss, temperature, hardest=[one.hardest for one in sets],
+        similar=[getattr(one, "hide_similar", None) for one in sets], name=ROW_LOSS,
     )(
         queries, positives, labels, candidates, positive_log_q=positive_log_q,
         seen=seen if True in hidden else None,

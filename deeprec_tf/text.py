@@ -121,6 +121,21 @@ def copy_of(backbone: Any) -> Any:
     return copy
 
 
+def without_words(backbone: Any) -> Any:
+    """A copy of a decoder whose token table has one row, for one that reads vectors."""
+    config = {
+        **backbone.get_config(), "dtype": keras.config.dtype_policy(), "vocabulary_size": 1,
+    }
+    copy = type(backbone).from_config(config)
+    words = {id(weight) for weight in backbone.token_embedding.weights}
+    for ours, theirs in zip(copy.weights, backbone.weights, strict=True):
+        if id(theirs) not in words:
+            ours.assign(theirs)
+    if has_exact_gelu(backbone):
+        use_exact_gelu(copy)
+    return copy
+
+
 def token_offset(backbone_class: type) -> int:
     """What is added to a tokenizer's ids, so that id 0 is padding and nothing else: 0 or 1."""
     return 0 if backbone_class.__name__ in _PADDED_WITH_ZERO else 1

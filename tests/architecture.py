@@ -15,8 +15,8 @@ CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "i
         "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
         "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
-        "task_kinds", "task_losses", "task_gradients", "identifiers",
-        "generative", "generation"}  # fmt: skip
+        "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
+        "generation", "text_items"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -62,7 +62,10 @@ RULES = {
     "recall_loss": ({"layers", "losses", "candidates", "engine"}, NUMERIC, set()),
     "item_side": ({"features", "batches", "inputs", "tables", "layers", "roles"}, NUMERIC, set()),
     "sequence_recall": ({"item_side", "layers"}, NUMERIC, set()),
-    "generative": (set(), set(), set()),
+    "generative": ({"roles"}, set(), set()),
+    "text_items": (
+        {"features", "inputs", "item_side", "layers", "sequence_recall", "text"}, NUMERIC, set(),
+    ),
     "graph_recall": ({"features", "inputs", "item_side", "layers"}, NUMERIC, set()),
     "settled": (
         {"graph", "layers.retrieval.graph_propagation"}, {"keras", "tensorflow"}, set(),

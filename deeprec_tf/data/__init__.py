@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deeprec_tf.data.tables import item_table as item_table
     from deeprec_tf.data.tables import take as take
     from deeprec_tf.data.text import TextPairs as TextPairs
+    from deeprec_tf.data.text import item_tokens as item_tokens
     from deeprec_tf.data.vocabulary import Vocabulary as Vocabulary
 
 _MODULE_OF = {
@@ -61,6 +62,7 @@ _MODULE_OF = {
     "item_table": "tables",
     "take": "tables",
     "TextPairs": "text",
+    "item_tokens": "text",
     "Vocabulary": "vocabulary",
 }
 

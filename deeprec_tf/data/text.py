@@ -264,3 +264,42 @@ class _Tokens(keras.layers.Layer):
             column.name: keras.KerasTensor((user.shape[0], None), dtype="int32")
             for column in self._pairs.feature_columns()
         }
+
+
+def item_tokens(
+    tokenizer: Any, texts: Sequence[str], *, maxlen: int = 64, prompt: str = ""
+) -> np.ndarray:
+    """The token ids of a catalogue's texts, as the table `item_tokens` of `HLLM`.
+
+    Args:
+        tokenizer: `keras_hub` tokenizer, or a local folder in Hugging Face form, or a keras-hub
+            preset: that of the model which reads the ids.
+        texts: text i is that of item i; the first one, of padding, is left out whatever it is.
+        maxlen: most tokens of a text, special ones counted; the end of longer ones is cut off.
+        prompt: put before every text. HLLM's authors take "Compress the following sentence into
+            embedding: " for language models that are used to instructions.
+
+    Returns:
+        int32 array (V, L), L at most `maxlen`; row 0 and what is behind a text are 0.
+
+    Raises:
+        ImportError, TypeError, ValueError: as `TextPairs`.
+
+    Example:
+        >>> import keras_hub
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "heat", "alien", "likes"]
+        >>> bert = keras_hub.models.BertTokenizer(vocabulary=words)
+        >>> item_tokens(bert, ["", "heat", "alien heat"], maxlen=8).tolist()
+        [[0, 0, 0, 0], [2, 5, 3, 0], [2, 6, 5, 3]]
+    """
+    pairs = TextPairs(tokenizer, form="bi_encoder", maxlen=maxlen)
+    wrong = next((i for i, text in enumerate(texts) if i and not isinstance(text, str)), None)
+    if wrong is not None or len(texts) < 2:
+        raise TypeError(
+            f"item_tokens: texts must be strings, one an item behind that of padding, got "
+            f"{'none' if wrong is None else repr(texts[wrong])}"
+            f"{'' if wrong is None else f' for item {wrong}'}."
+        )
+    written = [f"{prompt}{text}" for text in texts[1:]]
+    rows = pairs.transform({pairs.user: [""] * len(written), pairs.item: written})
+    return np.pad(rows[f"item_{TOKENS}"], [(1, 0), (0, 0)])

@@ -5,6 +5,7 @@ from deeprec_tf.layers.attention.attention_pooling import AttentionPoolingLayer
 from deeprec_tf.layers.attention.bilinear_attention import BilinearAttention
 from deeprec_tf.layers.attention.causal_attention import CausalAttention
 from deeprec_tf.layers.attention.causal_block import CausalBlock
+from deeprec_tf.layers.attention.causal_decoder import CausalDecoder
 from deeprec_tf.layers.attention.hstu_block import HSTUBlock
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
@@ -75,6 +76,7 @@ from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
+from deeprec_tf.layers.retrieval.generative_loss import GenerativeLoss
 from deeprec_tf.layers.retrieval.graph_propagation import GraphPropagation
 from deeprec_tf.layers.retrieval.graph_rows import GraphPenalty, GraphRows
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
@@ -96,6 +98,7 @@ from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
 from deeprec_tf.layers.sequence.flat_steps import FlatSteps
 from deeprec_tf.layers.sequence.interleaved import Interleaved
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
+from deeprec_tf.layers.sequence.learned_vector import LearnedVector
 from deeprec_tf.layers.sequence.next_behavior_loss import NextBehaviorLoss
 from deeprec_tf.layers.sequence.prototype_assignment import PrototypeAssignment
 from deeprec_tf.layers.sequence.prototype_selection import (
@@ -106,10 +109,19 @@ from deeprec_tf.layers.sequence.session_bias import SessionBias
 from deeprec_tf.layers.sequence.stochastic_length import StochasticLength, TakenSteps
 from deeprec_tf.layers.sequence.target_distance import TargetDistance
 from deeprec_tf.layers.sequence.with_context import WithContext
+from deeprec_tf.layers.text.backbone_decoder import BackboneDecoder
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
+from deeprec_tf.layers.text.each_text_once import EachTextOnce
+from deeprec_tf.layers.text.item_state import ItemState
 from deeprec_tf.layers.text.text_encoder import TextEncoder
 
 __all__ = [
+    "GenerativeLoss",
+    "LearnedVector",
+    "EachTextOnce",
+    "ItemState",
+    "BackboneDecoder",
+    "CausalDecoder",
     "ActionLoss",
     "AdditivePooling",
     "AlignmentLoss",

@@ -1,6 +1,6 @@
 """Every builder, by the name of its paper, and the other names people type."""
 
-from deeprec_tf.models.generative import HSTU, TIGER, ColaRec
+from deeprec_tf.models.generative import HLLM, HSTU, TIGER, ColaRec
 from deeprec_tf.models.multitask import AITM, ESMM, PLE, MMoE, SharedBottom
 from deeprec_tf.models.ranking import (
     AFM,
@@ -51,6 +51,7 @@ FiBiNet = FiBiNET
 FacebookDSSM = FaceBookDSSM
 YouTubeDNN = YoutubeDNN
 HSTUModel = HSTU
+HLLMModel = HLLM
 
 __all__ = [
     "AITM",
@@ -93,6 +94,8 @@ __all__ = [
     "FinalMLP",
     "FwFM",
     "GRU4Rec",
+    "HLLM",
+    "HLLMModel",
     "HSTU",
     "HSTUModel",
     "LightGCN",

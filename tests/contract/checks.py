@@ -257,6 +257,8 @@ def _padded_tables(subject):
     for key in itertools.product(sorted(names), (False, True)):
         with contextlib.suppress(KeyError):  # the model has no table of this kind
             tables[key] = table_values(subject.model, key[0], linear=key[1])
+    if any(layer.name == "item_tokens" for layer in subject.model.layers):
+        names.discard("item_id")  # an item is its text
     missing = names.difference(optional, (name for name, _ in tables))
     assert not missing, f"the model has no table of the sequences {sorted(missing)}"
     return tables

@@ -195,6 +195,10 @@ _SMALL = {"dropout": 0.0, "num_heads": 2, "hidden_size": 8, "position_width": 3,
 _SMALL_OF_MODEL = {
     "AFM": {"attention_units": 3},
     "ComiRec": {"attention_units": 5},
+    "HLLM": {
+        "item_embeddings": np.random.default_rng(SEED).normal(size=(ITEMS, 5)),
+        "llm_params": {"dropout": 0.0, "hidden_size": 8},
+    },
     "HSTU": {"transformer_params": {"dropout": 0.0, "num_heads": 2, "hidden_size": 8}},
     "LightGCN": {"embedding_dim": WIDTH, "num_users": USERS - 1, "num_items": ITEMS - 1},
     "ColaRec": {"num_users": USERS - 1, "num_layers": 1, "num_results": 3},
@@ -375,7 +379,8 @@ def subject_of(card, *, options=None, without=(), length_name=None):
     parameters = inspect.signature(card.builder).parameters
     arguments = []
     for name, parameter in parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY or parameter.default is not parameter.empty:
+        is_optional = parameter.default is not parameter.empty
+        if parameter.kind is parameter.KEYWORD_ONLY or (is_optional and name not in _ARGUMENTS):
             break
         if name not in _ARGUMENTS:
             raise NotImplementedError(f"tests/contract/data.py has no argument {name!r}.")

@@ -7,6 +7,7 @@ import numpy as np
 
 from deeprec_tf.candidates import InBatch, Sampled, Streaming
 from deeprec_tf.losses import BPRMax, Triplet
+from tests.language_models import tiny_bert, tiny_gpt2
 
 COUNTS = np.arange(11) + 1.0
 
@@ -15,6 +16,12 @@ NO_NEGATIVES = ("negative_behaviors",)
 
 RANKING = {"mode": "ranking"}
 WINDOWS = {"level1_window_size": 2, "level2_window_size": 2}
+
+
+# Texts of 11 items, 1 to 6 tokens of a tiny language model; item 0 has none.
+LENGTHS = np.array([0, 6, 1, 4, 5, 2, 6, 3, 3, 1, 5])
+TOKENS = np.random.default_rng(4).integers(1, 15, (11, 6)) * (np.arange(6) < LENGTHS[:, None])
+NO_VECTORS = {"item_embeddings": None, "item_tokens": TOKENS}
 
 VARIANTS = {
     "HSTU": {
@@ -31,6 +38,27 @@ VARIANTS = {
              "stochastic_length": 1.2}, ("context", "actions"), "hist_length",
         ),
         "ranking_plain": ({**RANKING, "item_table": None}, NO_STEPS, None),
+    },
+    "HLLM": {
+        "bert": (
+            {**NO_VECTORS, "llm_params": {"model_name": tiny_bert(), "dropout": 0.0},
+             "negatives": Sampled(6, hide_similar=0.99)}, ("context",), None,
+        ),
+        "decoders": (
+            {**NO_VECTORS, "negatives": "all", "llm_params": {
+                "model_name": tiny_gpt2(), "user_model_name": tiny_gpt2(), "dropout": 0.0,
+            }}, (), "hist_length",
+        ),
+        "scratch": (
+            {**NO_VECTORS, "llm_params": {"hidden_size": 8, "num_layers": 1, "dropout": 0.0},
+             "negatives": InBatch(number=16)}, ("context",), None,
+        ),
+        "ranking": ({"mode": "ranking", "fusion_params": {"fusion_dims": (6,)}}, (), None),
+        "ranking_early": (
+            {"mode": "ranking", "temperature": 0.5, "fusion_params": {
+                "fusion_type": "early", "fusion_dims": (), "generative_weight": 0.5,
+            }}, (), "hist_length",
+        ),
     },
     "DSSM": {
         "all": ({"negatives": "all", "temperature": 0.2}, (), None),
@@ -280,7 +308,8 @@ VARIANTS = {
 }
 
 # Variants whose layers differ from the default's, and so must prove themselves in ONNX as well.
-EXPORTED = (("HSTU", "ranking"), ("HSTU", "ranking_plain"),
+EXPORTED = (("HLLM", "decoders"), ("HLLM", "ranking"), ("HLLM", "ranking_early"),
+            ("HSTU", "ranking"), ("HSTU", "ranking_plain"),
             ("BST", "flatten"), ("BST", "mean"), ("DIEN", "agru"), ("DIEN", "gru"),
             ("DIEN", "mlp"), ("DIN", "softmax"),
             ("DCNv2", "mix"), ("EDCN", "attention"),

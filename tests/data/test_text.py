@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeprec_tf.data import TextPairs
+from deeprec_tf.data import TextPairs, item_tokens
 from tests.language_models import WORDS, bert_tokenizer, gpt2_tokenizer
 from tests.reference.text import longer_side_first
 
@@ -115,3 +115,14 @@ def test_errors():
         TextPairs(object())
     with pytest.raises(TypeError, match="'user_text' holds nan in row 1"):
         pairs().transform({"user_text": ["a", float("nan")], "item_text": ["b", "c"]})
+
+
+def test_item_tokens():
+    table = item_tokens(bert_tokenizer(), ["x", "a b", "c"], maxlen=8, prompt="d ")
+    assert table.tolist() == [[0] * 5, [2, 8, 5, 6, 3], [2, 8, 7, 3, 0]] and table.dtype == np.int32
+    moved = item_tokens(gpt2_tokenizer(), ["", "c"], maxlen=8)
+    assert moved[1, 0] > 0 and not moved[0].any()
+    with pytest.raises(TypeError, match="texts must be strings, .*, got None for item 1"):
+        item_tokens(bert_tokenizer(), ["", None])
+    with pytest.raises(TypeError, match="got none"):
+        item_tokens(bert_tokenizer(), [""])

@@ -91,7 +91,7 @@ def catalogue_loss(queries, labels, items, temperature):
 
 def retrieval_loss(
     loss, queries, positives, labels, sets, *, temperature=1.0, positive_log_q=None, seen=None,
-    hardest=None, bias=0.0,
+    hardest=None, bias=0.0, similar=None,
 ):
     """Sets of (ids, vectors, log_q or None); `loss` takes a score and a list of scores."""
     losses = {}
@@ -108,6 +108,11 @@ def retrieval_loss(
             for k in range(ids.shape[-1]):
                 at = (k,) if shared else (*place, k)
                 if ids[at] in (0, own) or (seen is not None and ids[at] in seen[row]):
+                    continue
+                norms = np.linalg.norm(positives[place]) * np.linalg.norm(vectors[at])
+                if similar and similar[number] is not None and (
+                    float(positives[place] @ vectors[at]) > similar[number] * norms
+                ):
                     continue
                 score = float(queries[place] @ vectors[at]) / temperature + bias
                 scores.append(score - (0.0 if log_q is None else log_q[at]))

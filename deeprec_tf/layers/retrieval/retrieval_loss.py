@@ -28,6 +28,8 @@ class RetrievalLoss(keras.layers.Layer):
             most, and for losses of logits ("bce", "gbce") plus a bias, as a cosine alone
             confines the sigmoid to .27 to .73.
         hardest: one number a set of candidates: how many of the highest scores count; None all.
+        similar: one number a set of candidates: those whose cosine with the positive is above it
+            do not count, as they may be the same item under another id; None all do.
 
     Call arguments:
         queries: float tensor (B, D) or (B, T, D).
@@ -50,11 +52,12 @@ class RetrievalLoss(keras.layers.Layer):
         RecSys 2019 (logQ).
     """
 
-    def __init__(self, loss, temperature=1.0, *, hardest=(), **kwargs):
+    def __init__(self, loss, temperature=1.0, *, hardest=(), similar=(), **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
         self.temperature = temperature
         self.hardest = list(hardest)
+        self.similar = list(similar)
         is_number = isinstance(temperature, int | float) and temperature > 0
         if temperature != "learned" and not is_number:
             raise ValueError(
@@ -84,15 +87,17 @@ class RetrievalLoss(keras.layers.Layer):
             positive = positive - at.take(positive_log_q)
         scores, counts = [], []
         hardest = self.hardest or [None] * len(candidates)
-        for (ids, vectors, *log_q), most in zip(candidates, hardest, strict=True):
+        similar = self.similar or [None] * len(candidates)
+        for (ids, vectors, *log_q), most, same in zip(candidates, hardest, similar, strict=True):
             is_shared = len(ids.shape) == 1
-            score = self._scaled(
-                ops.matmul(queries, ops.transpose(vectors)) if is_shared
-                else ops.sum(queries[:, None] * at.take(vectors), axis=-1)
-            )  # (N, K)
+            vectors = vectors if is_shared else at.take(vectors)
+            score = self._scaled(_products(queries, vectors))  # (N, K)
             if log_q:
                 score = score - (log_q[0] if is_shared else at.take(log_q[0]))
             valid = self._valid(at, ids, own, seen, is_shared)
+            if same is not None:
+                cosine = _products(_unit(positives), _unit(vectors))
+                valid = ops.logical_and(valid, cosine <= same)
             if most is not None:
                 score, valid = _highest(score, valid, most)
             scores.append(score)
@@ -143,7 +148,22 @@ class RetrievalLoss(keras.layers.Layer):
             "loss": keras.saving.serialize_keras_object(self.loss),
             "temperature": self.temperature,
             "hardest": self.hardest,
+            "similar": self.similar,
         }
+
+
+def _products(queries, vectors):
+    """<query, vector> of queries (N, D) and vectors (K, D) or (N, K, D): (N, K)."""
+    if len(vectors.shape) == 2:
+        return ops.matmul(queries, ops.transpose(vectors))
+    return ops.sum(queries[:, None] * vectors, axis=-1)
+
+
+def _unit(vectors):
+    """The vectors with length 1, for a comparison that no gradient goes through."""
+    vectors = ops.stop_gradient(vectors)
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squares, 1e-12))
 
 
 def _among(ids, seen):

@@ -17,7 +17,7 @@ Departures from the paper and the authors' code:
 import keras
 
 from deeprec_tf.engine import RecModel
-from deeprec_tf.generative import level_windows, parameters
+from deeprec_tf.generative import known_of_all, level_windows, parameters
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.hstu_block import HSTUBlock
 from deeprec_tf.layers.core.row_numbers import RowPart
@@ -145,7 +145,7 @@ def HSTU(
     feature_columns = [*users, *beside.values(), *columns]
     inputs = build_input_layers(feature_columns)
     tables = two_sided_tables(users, columns)
-    known, alone = _known_of_all(columns, users, item_table) if ranks else (columns, [])
+    known, alone = known_of_all(columns, users, item_table) if ranks else (columns, [])
     items = UnitItems(
         known, inputs, tables, item_tower(known, sizes["hidden_size"]), item_table=item_table,
         owner="HSTU",
@@ -294,17 +294,6 @@ def _asks_next(query_time, beside, ranks):
             f"HSTU: with query_time='own' nothing reads {beside['request_time'].name!r}. Drop it."
         )
     return asks_next
-
-
-def _known_of_all(columns, users, item_table):
-    """The item's columns that are known of the history too, and those of the target alone."""
-    named = {column.name for column in users} | set(item_table or ())
-    is_known = [
-        i == 0 or bool(named & {column.name, HISTORY_PREFIX + column.name})
-        for i, column in enumerate(columns)
-    ]
-    known = [c for c, yes in zip(columns, is_known, strict=True) if yes]
-    return known, [c for c, yes in zip(columns, is_known, strict=True) if not yes]
 
 
 def _one_number(inputs, column):

@@ -91,13 +91,16 @@ SEEN = np.array([[4, 2], [0, 0], [6, 0], [0, 0], [8, 4]], "int32")
 
 @pytest.mark.parametrize("labels", [ROW_LABELS, STEP_LABELS])
 @pytest.mark.parametrize("loss", [Softmax(), BCE(), Triplet(0.3)])
-@pytest.mark.parametrize("options", [{}, {"seen": True}, {"hardest": [2, 1]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"seen": True}, {"hardest": [2, 1]}, {"similar": [0.3, None]}]
+)
 def test_retrieval_loss(labels, loss, options):
     queries, positives, sets = queries_of(labels), TABLE[labels], sets_of(labels)
     log_q = np.random.default_rng(3).normal(size=labels.shape).astype("float32")
     seen = SEEN[: len(labels)] if "seen" in options else None
     hardest = options.get("hardest", ())
-    layer = RetrievalLoss(loss, 0.5, hardest=hardest)
+    similar = options.get("similar", ())
+    layer = RetrievalLoss(loss, 0.5, hardest=hardest, similar=similar)
     functions = {
         "Softmax": twin.softmax_loss, "BCE": twin.bce,
         "Triplet": lambda p, n: twin.triplet(p, n, 0.3) if n else 0.0,
@@ -105,6 +108,7 @@ def test_retrieval_loss(labels, loss, options):
     wanted = twin.retrieval_loss(
         functions[type(loss).__name__], queries.astype("float64"), positives.astype("float64"),
         labels, as_twin(sets), temperature=0.5, positive_log_q=log_q, seen=seen, hardest=hardest,
+        similar=similar,
     )
     arguments = (queries, positives, labels, sets, log_q, seen)
     np.testing.assert_allclose(layer(*arguments)[:, 0], wanted, rtol=1e-4, atol=1e-6)
