@@ -212,6 +212,8 @@ class _IdMaps:
                     f"{OWNER}: ids has two different maps for table {table!r}, one of them "
                     f"{name!r}. Columns of one table share their ids."
                 )
+        for name, array in (ids or {}).items():  # a table of the column's name beside its own
+            self._maps.setdefault(name, np.asarray(array))  # type: ignore[union-attr]
 
     def moves(self, table: str) -> bool:
         """Whether a table's ids are others now."""

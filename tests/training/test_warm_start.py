@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from deeprec_tf import SparseFeat
+from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.candidates import InBatch, Streaming
 from deeprec_tf.data import Category, FeatureEncoder
-from deeprec_tf.models import DNN, LR, DeepFM, YoutubeSBC
+from deeprec_tf.models import DNN, LR, DeepFM, YoutubeDNN, YoutubeSBC
 from deeprec_tf.tables import table_values
 from deeprec_tf.training import warm_start
 from tests.training.growing import (
@@ -239,6 +239,20 @@ def test_rows_go_where_their_ids_went():
         new.predict(moved, verbose=0)[kept], old.predict(x, verbose=0)[kept]
     )
     np.testing.assert_array_equal(table_values(new, "item_id")[:5], own[:5])
+
+
+def test_a_column_whose_items_have_two_tables_gives_one_map():
+    def untied():
+        item = SparseFeat("item_id", 6, embedding_dim=4)
+        past = SparseFeat("hist_item_id", 6, embedding_dim=4, embedding_name="item_id")
+        return YoutubeDNN([VarLenSparseFeat(past, maxlen=3)], [item], hidden_units=(3,), tied=False)
+
+    old, new = untied(), untied()
+    done = warm_start(new, old, ids={"item_id": [0, 5, 4, 3, 2, 1]})
+    assert set(done.tables) == {"embedding_item_id", "embedding_softmax_item_id"}
+    for name in ("item_id", "softmax_item_id"):
+        table, before = table_values(new, name), table_values(old, name)
+        np.testing.assert_array_equal(table[[0, 5, 4, 3, 2, 1]], before)
 
 
 def test_the_ids_of_two_encoders():
