@@ -23,7 +23,7 @@ from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import models, next_item_columns
 from deeprec_tf.candidates import Sampled
-from deeprec_tf.data import data_dir, latest_sequences
+from deeprec_tf.data import build_sequences, data_dir, latest_sequences
 from deeprec_tf.evaluation import (
     RetrievalEvaluation,
     evaluate_retrieval,
@@ -62,12 +62,14 @@ class Run:
 
     Attributes:
         builder: name of the builder, or the function that fits a baseline.
-        arguments: beside those that all share.
+        arguments: of the builder; a dropout of None is the data set's own.
+        prefixes: whether a row is trained for every prefix of a history, not one a user.
         remark: what a reader of the row must know.
     """
 
     builder: Any
     arguments: dict[str, Any] = field(default_factory=dict)
+    prefixes: bool = False
     remark: str = ""
 
 
@@ -76,13 +78,21 @@ RUNS = {
     "Markov chain": Run(fit_markov_chain),
     "item-kNN": Run(fit_item_knn),
     "EASE": Run(fit_ease),
-    "SASRec": Run("SASRec", {"num_heads": 1}),
+    "SASRec": Run("SASRec", {"num_heads": 1, "dropout": None}),
     "SASRec, BCE": Run(
-        "SASRec", {"num_heads": 1, "loss": "bce", "negatives": Sampled(1, each=True)},
-        "the paper's loss, one uniform negative a position",
+        "SASRec",
+        {"num_heads": 1, "dropout": None, "loss": "bce", "negatives": Sampled(1, each=True)},
+        remark="the paper's loss, one uniform negative a position",
     ),
+    "GRU4Rec": Run("GRU4Rec", {"dropout": None}),
+    "BERT4Rec": Run("BERT4Rec", {"mask_share": 0.4}),
+    "NARM": Run("NARM", {"hidden_size": 64}, prefixes=True),
+    "YoutubeDNN": Run("YoutubeDNN", {"hidden_units": (128,), "dropout": 0.2}, prefixes=True),
+    "DSSM": Run("DSSM", {"hidden_units": (128, 64), "dropout": 0.2}, prefixes=True),
+    "MIND": Run("MIND", {"dropout": 0.2}, prefixes=True),
+    "ComiRec": Run("ComiRec", {}, prefixes=True),
 }
-WIDTH, BATCH, RATE = 64, 128, 1e-3
+WIDTH, BATCH, PREFIX_BATCH, RATE = 64, 128, 512, 1e-3
 EPOCHS, PATIENCE = 200, 10
 
 
@@ -96,6 +106,7 @@ class LeaveOneOut:
         log = log.assign(item_id=codes + 1).sort_values(["user_id", "position"], kind="stable")
         log = log.reset_index(drop=True)
         self.items = int(log["item_id"].max())
+        self._log, self._maxlen = log, data.maxlen
         from_end = log.groupby("user_id").cumcount(ascending=False).to_numpy()
         self.train, self.validation, self.test = (
             self._rows(log, from_end, target, data.maxlen) for target in (2, 1, 0)
@@ -106,6 +117,15 @@ class LeaveOneOut:
             ]
             for target in (1, 0)
         )
+
+    def prefixes(self) -> dict:
+        """Training rows of every prefix of a user's training items, and what came next."""
+        from_end = self._log.groupby("user_id").cumcount(ascending=False).to_numpy()
+        log = self._log[from_end > 1]
+        past = build_sequences(log, time="position", maxlen=self._maxlen, ties="order")
+        has_past = past["hist_length"] > 0
+        item = log["item_id"].to_numpy("int32")
+        return {"hist_item_id": past["hist_item_id"][has_past], "item_id": item[has_past]}
 
     def _rows(self, log: pd.DataFrame, from_end: np.ndarray, target: int, maxlen: int) -> dict:
         past = latest_sequences(
@@ -122,9 +142,12 @@ def trained(
     """A model at its best epoch by validation NDCG@10, and the scores of all epochs."""
     run = RUNS[name]
     keras.utils.set_random_seed(seed)
+    arguments = {
+        argument: data.dropout if argument == "dropout" and value is None else value
+        for argument, value in run.arguments.items()
+    }
     model = getattr(models, run.builder)(
-        *next_item_columns(parts.items, data.maxlen, WIDTH),
-        **{"dropout": data.dropout, **run.arguments},
+        *next_item_columns(parts.items, data.maxlen, WIDTH), **arguments,
         optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
     )
     model.shuffle_seed = seed
@@ -138,7 +161,8 @@ def trained(
     folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
-        parts.train, batch_size=BATCH, epochs=EPOCHS, verbose=2, callbacks=[watch, stop, backup]
+        parts.prefixes() if run.prefixes else parts.train,
+        batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2, callbacks=[watch, stop, backup]
     )
     return model, history.history
 
