@@ -162,7 +162,8 @@ def trained(
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
-        batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2, callbacks=[watch, stop, backup]
+        batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2,
+        callbacks=[watch, stop, backup],
     )
     return model, history.history
 
