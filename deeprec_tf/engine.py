@@ -157,8 +157,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The compiled loss; in a recall model, the weighted mean of the rows' own losses."""
         if self.loss_balance is not None:
-            losses = self.task_losses(y, y_pred, sample_weight)
-            return tf.add_n(losses) + self.additional_loss()
+            return self.sum_of_losses(y, y_pred, sample_weight)
         if not self.has_row_loss:
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         losses = y_pred[ROW_LOSS]
@@ -283,8 +282,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
 
     def _build_for_training(self, element_spec) -> None:
         """Makes the variables of optimizer and metrics: a step that makes them is traced twice."""
-        if self._distribute_strategy is not None:
-            return  # Keras does it there
+        if self._distribute_strategy is not None or not self.compiled:
+            return  # Keras does it there, or says what is missing
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         metrics = self._compile_metrics
@@ -327,6 +326,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         """One gradient step on one batch of arrays."""
         x = self._check_arrays("train_on_batch", x, y)
         y = None if y is None else self._labels("train_on_batch", y)
+        sample_weight = self._weights("train_on_batch", sample_weight, x)
         return super().train_on_batch(x, y, sample_weight=sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):

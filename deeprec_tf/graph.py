@@ -42,6 +42,18 @@ def refuse_taken_names(owner: str, tensors: Iterable[Any]) -> None:
             )
 
 
+def refuse_equal_names(owner: str, tensors: Iterable[Any]) -> None:
+    """Raises ValueError where two layers have one name, such as a task's and a part's."""
+    layers: dict[str, Any] = {}
+    for tensor in _ancestors(tensors):
+        layer = tensor._keras_history.operation
+        if layers.setdefault(layer.name, layer) is not layer:
+            raise ValueError(
+                f"{owner}: a task and a part of the model are both named {layer.name!r}. Rename "
+                "the task."
+            )
+
+
 def _is_input(tensor: Any) -> bool:
     return isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
 

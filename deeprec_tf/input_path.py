@@ -96,7 +96,7 @@ class InputPath(Model):
                 raise ValueError(f"{owner}: sample_weight was given without y.")
             if y is None:
                 arrays += (np.ones((len(sample_weight), 1), "float32"),)
-            arrays += (clean_weights(owner, sample_weight, self.output, arrays[0]),)
+            arrays += (self._weights(where, sample_weight, arrays[0]),)
         if y is None and self.loss is not None:
             raise ValueError(f"{owner}: y is missing. Give one label a row.")
         return self._batches(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
@@ -119,6 +119,12 @@ class InputPath(Model):
         checked = self._check_arrays("fit(redraw)", batch)
         return {name: checked[name] for name in fresh}
 
+    def _weights(self, where: str, sample_weight: Any, x: Any) -> Any:
+        """Sample weights as finite float32 arrays, one a row."""
+        if sample_weight is None:
+            return None
+        return clean_weights(f"{self.name}.{where}", sample_weight, self.output, x)
+
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
         binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
@@ -133,6 +139,7 @@ class InputPath(Model):
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
         """Hashes strings, checks ids and lifts labels in batches of the user's own dataset."""
+        self.check_dataset("fit or evaluate", dataset.element_spec)
         parts = {c.name: getattr(c, "sparsefeat", c) for c in self.feature_columns}
         sizes = {
             name: part.vocabulary_size for name, part in parts.items()

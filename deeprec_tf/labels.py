@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-RETRIEVAL = "retrieval"  # as in task_kinds, which needs more than NumPy
+RETRIEVAL = "retrieval"  # the type of a task whose loss the graph gives: that of recall
 
 
 def map_named(function: Callable[[Any], Any], values: Any) -> Any:
     """Applies a function to an array, or to each array of a dict by task name."""
+    if len(getattr(values, "columns", ())) > 1:  # a DataFrame of several tasks
+        values = {name: values[name] for name in values.columns}
     if isinstance(values, Mapping):
         return {name: function(value) for name, value in values.items()}
     return function(values)
@@ -139,10 +141,17 @@ def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
 
 def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:
     """Weights as finite float32 arrays, one an input row; errors are ValueErrors."""
+    if isinstance(outputs, Mapping) and len(getattr(sample_weight, "columns", ())) > 1:
+        sample_weight = {name: sample_weight[name] for name in sample_weight.columns}
     refuse_names(f"{owner}: sample_weight", sample_weight, outputs)
     weights = map_named(lambda w: np.asarray(w, "float32"), sample_weight)
     check_rows(f"{owner}: sample_weight", weights, x)
     for array in _parts(weights):
+        if array.ndim > 1 and array[:1].size > 1:
+            raise ValueError(
+                f"{owner}: sample_weight has the shape {array.shape}. Give one weight a row, or a "
+                "dict of them by task."
+            )
         if not np.isfinite(array).all():
             row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
             raise ValueError(f"{owner}: sample_weight holds NaN or infinity in row {row}.")

@@ -9,7 +9,7 @@ import keras
 
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import FeatureColumn
-from deeprec_tf.graph import refuse_taken_names
+from deeprec_tf.graph import refuse_equal_names, refuse_taken_names
 from deeprec_tf.inputs import Tensors
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
@@ -20,6 +20,7 @@ from deeprec_tf.layers.multitask.meta_balance import MetaBalance
 from deeprec_tf.layers.multitask.pcgrad import PCGrad
 from deeprec_tf.layers.multitask.uncertainty_weighting import UncertaintyWeighting
 from deeprec_tf.task_kinds import kind_of
+from deeprec_tf.tasks import compiled
 
 LOSS_WEIGHTINGS: dict[str, type[LossBalance]] = {
     "fixed": LossBalance,
@@ -65,11 +66,13 @@ def task_types_of(
     return dict(zip(names, types, strict=True))
 
 
-def task_logit(tower: Any, task: str, task_type: str | int = "binary") -> Any:
+def task_logit(
+    tower: Any, task: str, task_type: str | int = "binary", *, use_bias: bool = False
+) -> Any:
     """The logit of a task: float32 (B, 1), or (B, classes), of a tower's output (B, n)."""
     units = task_type if isinstance(task_type, int) else 1
     # float32 under mixed precision too: half precision gives many rows one probability.
-    dense = keras.layers.Dense(units, use_bias=False, name=f"{task}_logit", dtype="float32")
+    dense = keras.layers.Dense(units, use_bias=use_bias, name=f"{task}_logit", dtype="float32")
     return dense(tower)
 
 
@@ -119,10 +122,21 @@ def multitask_model(
         jit_compile: as in `keras.Model.compile`.
         name: name of the model.
 
+    Returns:
+        The model: a dict of outputs by task, or of one task its output.
+
     Raises:
         ValueError: an unknown method of weighting, or weights for other tasks.
     """
-    outputs, weights = balanced(
+    if len(predictions) == 1:  # one task: an array, and nothing to balance
+        (output,), (kind,) = predictions.values(), task_types.values()
+        _balance(name, loss_weighting, task_types)
+        model = RecModel(inputs, output, feature_columns=feature_columns, name=name)
+        return compiled(
+            model, kind_of(kind).name, optimizer=optimizer, loss=loss, metrics=metrics,
+            jit_compile=jit_compile,
+        )
+    outputs = balanced(
         inputs, predictions, task_types, shared_layers=shared_layers,
         loss_weighting=loss_weighting, owner=name,
     )
@@ -131,8 +145,7 @@ def multitask_model(
         kinds = {task: kind_of(task_types.get(task, "binary")) for task in predictions}
         metrics = {task: kind.metrics() for task, kind in kinds.items()}
     model.compile(
-        optimizer=optimizer, loss=loss, loss_weights=weights, metrics=metrics,
-        jit_compile=jit_compile,
+        optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile
     )
     return model
 
@@ -145,8 +158,8 @@ def balanced(
     shared_layers: Sequence[str] = (),
     loss_weighting: Any = "fixed",
     owner: str = "model",
-) -> tuple[dict[str, Any], dict[str, float] | None]:
-    """The outputs through the layer that balances the tasks' losses, and fixed weights, if any.
+) -> dict[str, Any]:
+    """The outputs through the layer that balances the tasks' losses.
 
     Args:
         inputs: Inputs by name.
@@ -157,11 +170,12 @@ def balanced(
         owner: the model's name, for messages.
     """
     refuse_taken_names(owner, outputs.values())
+    refuse_equal_names(owner, outputs.values())
     before = keras.Model(inputs, outputs)
     with_weights = [layer.name for layer in before.layers if layer.trainable_weights]
     shared = [layer for layer in shared_layers if layer in with_weights]
     shared = shared or [la.name for la in before.layers if isinstance(la, TableEmbedding)]
-    balance, weights = _balance(owner, loss_weighting, task_types)
+    balance = _balance(owner, loss_weighting, task_types)
     balance = type(balance).from_config({
         **balance.get_config(),
         "name": "loss_balance",
@@ -170,24 +184,22 @@ def balanced(
         "shared_layers": shared,
         "num_weights": len(before.weights),
     })
-    return balance(dict(outputs)), weights
+    return balance(dict(outputs))
 
 
-def _balance(
-    owner: str, loss_weighting: Any, task_types: TaskTypes
-) -> tuple[LossBalance, dict[str, float] | None]:
-    """The layer, and the fixed weights by task."""
+def _balance(owner: str, loss_weighting: Any, task_types: TaskTypes) -> LossBalance:
+    """The layer that was asked for, to be copied."""
     if isinstance(loss_weighting, LossBalance):
-        return loss_weighting, None
+        return loss_weighting
     if isinstance(loss_weighting, str) and loss_weighting in LOSS_WEIGHTINGS:
-        return LOSS_WEIGHTINGS[loss_weighting](), None
+        return LOSS_WEIGHTINGS[loss_weighting]()
     if isinstance(loss_weighting, Mapping) and set(loss_weighting) == set(task_types):
-        return LossBalance(), {task: float(loss_weighting[task]) for task in task_types}
+        loss_weighting = [loss_weighting[task] for task in task_types]
     is_numbers = isinstance(loss_weighting, list | tuple) and all(
         isinstance(weight, int | float) for weight in loss_weighting
     )
     if is_numbers and len(loss_weighting) == len(task_types):
-        return LossBalance(), dict(zip(task_types, map(float, loss_weighting), strict=True))
+        return LossBalance(weights=loss_weighting)
     raise ValueError(
         f"{owner}: loss_weighting must be one of {tuple(LOSS_WEIGHTINGS)}, a LossBalance, or a "
         f"weight for each of the tasks {list(task_types)}, got {loss_weighting!r}."

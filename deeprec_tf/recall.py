@@ -222,7 +222,7 @@ def recall_model(
     )  # (B, 1)
     outputs = {"score": score, **(heads or {}), ROW_LOSS: row_loss}
     if heads:
-        outputs, _ = balanced(inputs, outputs, {"score": RETRIEVAL, **head_types}, owner=name)
+        outputs = balanced(inputs, outputs, {"score": RETRIEVAL, **head_types}, owner=name)
         if metrics is None:
             metrics = {task: kind_of(kind).metrics() for task, kind in head_types.items()}
     model = RecModel(

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from deeprec_tf.optimizers.rows import summed_rows
+from deeprec_tf.task_losses import over_replicas
 
 
 def balanced_pass(
@@ -15,8 +16,8 @@ def balanced_pass(
 ) -> tuple[Any, tf.Tensor, list[Any]]:
     """Predictions, loss and gradients of a batch.
 
-    Under a strategy the losses, norms and inner products that weigh the tasks are means over the
-    replicas, so that all replicas weigh alike.
+    Under a strategy the losses that weigh the tasks are those of all replicas, and norms and inner
+    products are means over them, so that all replicas weigh alike.
 
     Args:
         model: a `RecModel` with a `LossBalance`.
@@ -34,10 +35,13 @@ def balanced_pass(
     with tf.GradientTape(persistent=balance.reads != "losses") as tape:
         tape.watch(rows)
         y_pred = model(x, training=True)
-        separate = model.task_losses(y, y_pred, sample_weight)
+        separate, present = model.task_losses(y, y_pred, sample_weight)
         losses = tf.stack(separate)
         extra = model.additional_loss()
-        scaled = scale_loss(balance.total(losses) + extra)
+        # A replica's losses are shares of a whole: so must be what a balance adds to them.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        total = balance.total(losses * replicas, present) / replicas
+        scaled = scale_loss(total + extra)
         scaled_extra = scale_loss(extra)
         each = [scale_loss(loss) for loss in separate]
     loss = tf.reduce_sum(losses) + extra
@@ -53,17 +57,9 @@ def balanced_pass(
         weights = _last_weights(model)
         squares = [tf.add_n([_square(g) for g in tape.gradient(one, weights)]) for one in each]
         scale = tf.cast(scale_loss(tf.constant(1.0)), "float32")
-        norms = _over_replicas(tf.sqrt(tf.stack(squares)) / scale, "MEAN")
-    balance.observe(_over_replicas(losses, "SUM"), norms)
+        norms = over_replicas(tf.sqrt(tf.stack(squares)) / scale, "SUM")
+    balance.observe(over_replicas(losses, "SUM"), present, norms)
     return y_pred, loss, gradients
-
-
-def _over_replicas(value: tf.Tensor, how: str) -> tf.Tensor:
-    context = tf.distribute.get_replica_context()
-    value = tf.stop_gradient(value)
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(how, value)
 
 
 def _last_weights(model: Any) -> list[Any]:
@@ -107,6 +103,7 @@ def _combined(model: Any, variables: list, of_tasks: list[list], of_extra: list)
         products.append(tf.einsum("rkd,rjd->kj", flat, flat))
         shared.append(sum(gradient is not None for gradient in gradients) > 1)
     scale = tf.cast(model.optimizer.scale_loss(tf.constant(1.0)), "float32")
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     size = (balance.num_weights, count, count)
     table = tf.scatter_nd(
         tf.constant(places)[:, None], tf.stack(products) / tf.square(scale), size
@@ -114,7 +111,7 @@ def _combined(model: Any, variables: list, of_tasks: list[list], of_extra: list)
     is_shared = [False] * balance.num_weights
     for at, value in zip(places, shared, strict=True):
         is_shared[at] = value
-    factors = balance.coefficients(_over_replicas(table, "MEAN"), is_shared)
+    factors = balance.coefficients(over_replicas(table, "SUM") * replicas, is_shared)
     combined = []
     for variable, stack, extra in zip(variables, stacked, of_extra, strict=True):
         at = place.get(id(variable))

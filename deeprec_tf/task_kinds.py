@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from deeprec_tf.labels import RETRIEVAL as RETRIEVAL
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -45,9 +47,7 @@ TASKS = {
 }
 
 
-# The type of a task whose loss a graph gives itself, an output `row_loss`: that of recall.
-RETRIEVAL = "retrieval"
-ROW_LOSS = "row_loss"
+ROW_LOSS = "row_loss"  # the output of a graph that gives the loss of each row itself
 
 
 def kind_of(task_type: str | int) -> Task:

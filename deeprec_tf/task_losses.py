@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from deeprec_tf.labels import refuse_names
 from deeprec_tf.layers.multitask.loss_balance import LossBalance
 from deeprec_tf.metrics.labelled import Labelled, known_labels
 from deeprec_tf.task_kinds import RETRIEVAL, ROW_LOSS, kind_of
@@ -56,46 +57,58 @@ class TaskLosses(Model):
                 f"{owner}: loss has nothing for the task {lacking[0]!r}. Give each of "
                 f"{list(kinds)} a loss; loss_weights={{{lacking[0]!r}: 0.0}} leaves one out."
             )
-        weights = arguments.get("loss_weights") or {}
-        if not isinstance(weights, Mapping):
-            weights = dict(zip(weighed, weights, strict=True))
+        weights = _by_task(f"{owner}: loss_weights", arguments.get("loss_weights") or 1.0, weighed)
+        for task, weight in weights.items():
+            if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+                raise ValueError(
+                    f"{owner}: loss_weights must be finite numbers from 0 on, got {weight!r} for "
+                    f"{task!r}."
+                )
+        fixed = balance.fixed_weights or [1.0] * len(weighed)
         self._task_losses = {task: _row_loss(one) for task, one in loss.items()}
-        self._task_weights = [float(weights.get(task, 1.0)) for task in weighed]
-        unknown = [task for task in weights if task not in weighed]
-        if unknown:
-            raise ValueError(
-                f"{owner}: loss_weights names {unknown[0]!r}; the tasks with a loss are "
-                f"{weighed}."
-            )
+        self._task_weights = [
+            weight * weights.get(task, 1.0) for task, weight in zip(weighed, fixed, strict=True)
+        ]
         changed = {**arguments, "loss": loss}
         for name in ("metrics", "weighted_metrics"):
             if arguments.get(name):
                 changed[name] = _labelled(f"{owner}: {name}", arguments[name], self.output, kinds)
         return changed
 
-    def task_losses(self, y: Any, y_pred: Any, sample_weight: Any) -> list[tf.Tensor]:
-        """The tasks' losses, K scalars, times their `loss_weights`; a replica's share of them.
+    def task_losses(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[list[Any], Any]:
+        """The tasks' losses, K scalars, times their weights; and which tasks have a label.
+
+        Under a strategy a loss is the replica's share of the mean over the labels of all of them.
 
         Raises:
             ValueError: the labels of a task are missing.
         """
         balance = self.loss_balance
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        losses = []
-        for task, kind, weight, tracker in zip(
-            balance.tasks, balance.task_types, self._task_weights, balance.trackers, strict=True
-        ):
-            rows, known = self._rows_of_task(task, kind, y, y_pred)
+        rows, known = [], []
+        for task, kind in zip(balance.tasks, balance.task_types, strict=True):
+            of_task, is_known = self._rows_of_task(task, kind, y, y_pred)
             weights = sample_weight
             if isinstance(sample_weight, Mapping):
                 weights = sample_weight.get(task)
             if weights is not None:
-                rows = rows * tf.reshape(tf.cast(weights, "float32"), (-1,))
-            count = tf.reduce_sum(known)
-            mean = tf.math.divide_no_nan(tf.reduce_sum(rows), count)
-            tracker.update_state(mean, sample_weight=count)
-            losses.append(mean * weight / replicas)
-        return losses
+                of_task = of_task * tf.reshape(tf.cast(weights, "float32"), (-1,))
+            rows.append(of_task)
+            known.append(is_known)
+        counts = tf.stack([tf.reduce_sum(is_known) for is_known in known])
+        of_all = over_replicas(counts, "SUM")
+        losses = []
+        for k, (of_task, tracker) in enumerate(zip(rows, balance.trackers, strict=True)):
+            total = tf.reduce_sum(of_task)
+            tracker.update_state(
+                tf.math.divide_no_nan(total, counts[k]), sample_weight=counts[k]
+            )
+            losses.append(tf.math.divide_no_nan(total, of_all[k]) * self._task_weights[k])
+        return losses, tf.cast(of_all > 0, "float32")
+
+    def sum_of_losses(self, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
+        """The plain sum of the tasks' losses and of what else is added to the loss."""
+        losses, _ = self.task_losses(y, y_pred, sample_weight)
+        return tf.add_n(losses) + self.additional_loss()
 
     def _rows_of_task(self, task: str, kind: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
         """Loss of each row (B,), 0 without a label, and 1.0 for each row that counts."""
@@ -110,11 +123,52 @@ class TaskLosses(Model):
                 f"with {list(self.loss_balance.tasks)}; NaN marks a row without label."
             )
         labels, known = known_labels(given)
-        return tf.cast(self._task_losses[task](labels, y_pred[task]), "float32") * known, known
+        rows = tf.cast(self._task_losses[task](labels, y_pred[task]), "float32")
+        if rows.shape.rank == 0:
+            raise ValueError(
+                f"{self.name}: the loss of the task {task!r} gives one number a batch. Give one a "
+                "row, so that rows without label can be left out."
+            )
+        if rows.shape.rank > 1:
+            rows = tf.reduce_mean(rows, axis=list(range(1, rows.shape.rank)))
+        return rows * known, known
 
     def additional_loss(self) -> Any:
-        """What penalties and layers add to the loss."""
-        return tf.add_n([tf.constant(0.0), *map(self._aggregate_additional_loss, self.losses)])
+        """What penalties and layers add to the loss; a replica's share of it."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        loss = tf.add_n([tf.constant(0.0), *map(self._aggregate_additional_loss, self.losses)])
+        self.loss_balance.penalty.update_state(loss)
+        return loss / replicas
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The metrics; of several tasks, `loss` is the sum of the logged ones by their weights."""
+        results = super().get_metrics_result()
+        balance = self.loss_balance
+        if balance is not None:
+            loss = results.pop("penalty")
+            for task, weight in zip(balance.tasks, self._task_weights, strict=True):
+                loss = loss + weight * results[f"{task}_loss"]
+            results["loss"] = loss
+        return results
+
+    def check_dataset(self, where: str, spec: Any) -> None:
+        """Raises ValueError where a data set's labels or weights do not go with the tasks."""
+        balance = self.loss_balance
+        if balance is None or not isinstance(spec, tuple) or len(spec) < 2:
+            return
+        wanted = {
+            task for task, kind in zip(balance.tasks, balance.task_types, strict=True)
+            if kind != RETRIEVAL
+        }
+        outputs = [name for name in self.output if name != ROW_LOSS]
+        if not isinstance(spec[1], Mapping) or not wanted <= set(spec[1]) <= set(outputs):
+            found = list(spec[1]) if isinstance(spec[1], Mapping) else type(spec[1]).__name__
+            raise ValueError(
+                f"{self.name}.{where}: the data set's labels must be a dict with "
+                f"{sorted(wanted)}, got {found}."
+            )
+        if len(spec) > 2:
+            refuse_names(f"{self.name}.{where}: sample_weight", spec[2], self.output)
 
     def begin_epoch(self) -> None:
         """Tells the balance of the losses, where there is one, that an epoch begins."""
@@ -140,6 +194,15 @@ class TaskLosses(Model):
         )
         ones = tf.ones_like(next(iter(y_pred.values()))[:, 0])
         return labels, {task: given.get(task, ones) for task in y_pred}
+
+
+def over_replicas(value: tf.Tensor, how: str) -> tf.Tensor:
+    """A constant of all replicas: their "SUM" or "MEAN"."""
+    context = tf.distribute.get_replica_context()
+    value = tf.stop_gradient(value)
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(how, value)
 
 
 def _by_task(what: str, values: Any, tasks: list[str]) -> dict[str, Any]:

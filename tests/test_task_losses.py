@@ -76,11 +76,38 @@ def test_losses_are_means_over_the_rows_with_a_label(weights):
     np.testing.assert_allclose(logs["pay_rmse"], np.sqrt(np.mean(error**2)), rtol=1e-5)
 
 
-def test_a_batch_without_labels_of_a_task():
-    model = built(loss_weighting="gradnorm")
+@pytest.mark.parametrize("method", sorted(LOSS_WEIGHTINGS))
+def test_batches_without_labels_of_a_task(method):
+    """What they would otherwise do shows in the weights: drift, or NaN."""
+    model = built(loss_weighting=method)
     y = {"click": LABELS, "pay": np.full(6, NAN)}
-    losses = model.fit(dict(X), y, epochs=3, verbose=0).history["loss"]
+    losses = model.fit(dict(X), y, epochs=4, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
+    balance = model.loss_balance
+    if method == "uncertainty":
+        assert balance.log_variances.numpy()[1] == 0
+    if method == "metabalance":
+        assert not balance.norms.numpy()[:, 1].any()
+    if method == "gradnorm":
+        np.testing.assert_array_equal(balance.task_weights, [1, 1])
+
+
+@pytest.mark.parametrize("method", sorted(LOSS_WEIGHTINGS))
+def test_an_overflow_in_half_precision_is_survived(method):
+    """A loss scale that is too large makes gradients infinite; Keras leaves such steps out."""
+    keras.utils.set_random_seed(2)
+    with dtype_policy("mixed_float16"):
+        model = SharedBottom(
+            COLUMNS, **TASKS, **SIZES, loss_weighting=method, metrics=[],
+            optimizer=keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.Adam(0.01), initial_scale=2.0**24
+            ),
+        )
+    y = {**Y, "pay": 300 * Y["pay"]}
+    history = model.fit(dict(X), y, epochs=40, verbose=0).history
+    assert int(model.optimizer.iterations) < 40 and model.optimizer.dynamic_scale < 2.0**24
+    assert history["click_loss"][-1] < history["click_loss"][0] or method in ("fixed", "dwa")
     assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
 
 
@@ -89,6 +116,7 @@ def test_epoch_means_weigh_batches_by_their_labels():
     wanted = {task: loss for task, (loss, _) in separate(model).items()}
     logs = model.evaluate(dict(X), Y, batch_size=2, verbose=0, return_dict=True)
     np.testing.assert_allclose(logs["pay_loss"], wanted["pay"], rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], sum(wanted.values()), rtol=1e-5)
 
 
 def test_fixed_weights():
@@ -100,6 +128,65 @@ def test_fixed_weights():
             logs["loss"], 2 * of["click"][0] + 0.25 * of["pay"][0], rtol=1e-5
         )
         np.testing.assert_allclose(logs["pay_loss"], of["pay"][0], rtol=1e-5)
+        model.compile("adam", loss_weights={"pay": 2.0})  # they stay, and these come on top
+        logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
+        np.testing.assert_allclose(
+            logs["loss"], 2 * of["click"][0] + 0.5 * of["pay"][0], rtol=1e-5
+        )
+
+
+class Batches(keras.utils.PyDataset):
+    """Labels (B,), as a generator gives them."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, place):
+        rows = slice(3 * place, 3 * place + 3)
+        return (
+            {name: values[rows] for name, values in X.items()},
+            {task: values[rows] for task, values in Y.items()},
+        )
+
+
+def test_labels_of_one_axis_from_anywhere():
+    model = built()
+    wanted = model.evaluate(dict(X), Y, batch_size=3, verbose=0, return_dict=True)
+    got = model.evaluate(Batches(), verbose=0, return_dict=True)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-5, err_msg=name)
+    model.fit(Batches(), epochs=1, verbose=0, validation_data=Batches())
+
+
+def test_losses_of_rows_and_of_numbers():
+    model = built()
+    wanted = {task: loss for task, (loss, _) in separate(model).items()}
+    model.compile("adam", loss={"click": "binary_crossentropy",
+                                "pay": lambda y, p: tf.square(y - p)})  # fmt: skip
+    logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["pay_loss"], wanted["pay"], rtol=1e-5)
+    model.compile("adam", loss={"click": "binary_crossentropy",
+                                "pay": lambda y, p: tf.reduce_mean(y - p)})  # fmt: skip
+    with pytest.raises(ValueError, match="'pay' gives one number a batch"):
+        model.evaluate(dict(X), Y, verbose=0)
+
+
+def test_one_task_is_a_model_of_one_output():
+    model = SharedBottom(COLUMNS, task_names=["click"], **SIZES)
+    assert model.loss_balance is None
+    history = model.fit(dict(X), LABELS, epochs=2, verbose=0).history
+    assert set(history) == {"loss", "auc"}
+    assert model.predict(dict(X), verbose=0).shape == (6, 1)
+
+
+def test_labels_as_a_data_frame():
+    import pandas as pd
+
+    frame = pd.DataFrame(Y)
+    model = built()
+    wanted = model.evaluate(dict(X), Y, verbose=0)
+    np.testing.assert_allclose(model.evaluate(dict(X), frame, verbose=0), wanted, rtol=1e-6)
+    model.fit(dict(X), frame, sample_weight=frame.notna() * 1.0, validation_split=0.34, verbose=0)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -151,7 +238,11 @@ def test_grad_norm_reads_the_last_shared_layer():
     seen = []
     balance = model.loss_balance
     observe = balance.observe
-    balance.observe = lambda losses, norms: (seen.append((losses, norms)), observe(losses, norms))
+    def noted(losses, present, norms):
+        seen.append((losses, norms))
+        observe(losses, present, norms)
+
+    balance.observe = noted
     model.compile(keras.optimizers.SGD(1.0), metrics=[], run_eagerly=True)
     model.train_on_batch(dict(X), Y)
     np.testing.assert_allclose(seen[0][0], [loss for loss, _ in of.values()], rtol=1e-5)
@@ -256,9 +347,25 @@ def test_label_errors(y, message):
 
 
 def test_classes_outside_their_range():
-    model = SharedBottom(COLUMNS, task_names=["kind"], task_types=[3], **SIZES)
+    model = SharedBottom(COLUMNS, task_names=["kind", "pay"], task_types=[3, "regression"], **SIZES)
     with pytest.raises(ValueError, match=r"is 3 in row 1, outside the classes 0..2"):
-        model.fit(dict(X), {"kind": [0, 3, 1, 1, 1, 1]}, verbose=0)
+        model.fit(dict(X), {"kind": [0, 3, 1, 1, 1, 1], "pay": Y["pay"]}, verbose=0)
+
+
+def test_which_layers_count_as_shared():
+    from deeprec_tf.models import AITM, ESMM, PLE
+
+    def shared(model):
+        return set(model.loss_balance.shared_layers)
+
+    assert shared(MMoE(COLUMNS, num_experts=2)) == {"expert_0", "expert_1"}
+    assert shared(PLE(COLUMNS, num_layers=2)) == {"level_1_shared_expert_0"}
+    tables = {layer.name for layer in ESMM(COLUMNS).layers if layer.name.startswith("embedding")}
+    for model in (ESMM(COLUMNS), AITM(COLUMNS), PLE(COLUMNS, num_shared_experts=0)):
+        assert {name.rstrip("_0123456789") for name in shared(model)} == {
+            name.rstrip("_0123456789") for name in tables
+        }
+    assert shared(ESMM(COLUMNS, hidden_units=(3,))) == {"bottom"}
 
 
 @pytest.mark.parametrize(
@@ -268,6 +375,9 @@ def test_classes_outside_their_range():
         ({"loss": {"buy": "mse"}}, "loss names 'buy'"),
         ({"loss": ["mse"]}, "loss has 1 entries for the tasks"),
         ({"loss_weights": {"buy": 1.0}}, "loss_weights names 'buy'"),
+        ({"loss_weights": [1.0]}, "loss_weights has 1 entries for the tasks"),
+        ({"loss_weights": {"pay": -1.0}}, "finite numbers from 0 on, got -1.0 for 'pay'"),
+        ({"loss_weights": {"pay": "x"}}, "finite numbers from 0 on, got 'x' for 'pay'"),
         ({"metrics": {"buy": ["mae"]}}, "metrics names 'buy'"),
     ],
 )
@@ -299,3 +409,18 @@ def test_datasets_of_batches():
     for name, value in wanted.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-5)
     model.fit(dataset, epochs=1, verbose=0)
+    for labels, message in (({"click": LABELS}, "must be a dict with"), (LABELS, "must be a dict")):
+        broken = tf.data.Dataset.from_tensor_slices((dict(X), labels)).batch(2)
+        with pytest.raises(ValueError, match=message):
+            model.fit(broken, verbose=0)
+    weights = {"PAY": np.ones(6)}
+    broken = tf.data.Dataset.from_tensor_slices((dict(X), Y, weights)).batch(2)
+    with pytest.raises(ValueError, match="sample_weight names 'PAY'"):
+        model.fit(broken, verbose=0)
+
+
+def test_weight_errors():
+    with pytest.raises(ValueError, match=r"sample_weight has the shape \(6, 2\)"):
+        built().fit(dict(X), Y, sample_weight=np.ones((6, 2)), verbose=0)
+    with pytest.raises(ValueError, match="sample_weight holds NaN"):
+        built().train_on_batch(dict(X), Y, sample_weight=np.full(6, NAN))

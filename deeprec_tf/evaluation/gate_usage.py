@@ -10,6 +10,9 @@ import pandas as pd
 
 from deeprec_tf.evaluation.inside_figure import draw_usage
 from deeprec_tf.evaluation.look_inside import look_inside
+from deeprec_tf.graph import explainable_calls
+from deeprec_tf.layers.interaction.mixture_cross import MixtureCross
+from deeprec_tf.layers.multitask.expert_gate import ExpertGate
 
 _OWNER = "gate_usage"
 
@@ -18,7 +21,7 @@ def gate_usage(model: keras.Model, x, *, batch_size: int = 1024) -> pd.DataFrame
     """How much each gate lets through of each expert, on average over rows.
 
     Args:
-        model: a model with gates over experts, such as `MMoE` or `PLE`.
+        model: a model with gates over experts: `MMoE`, `PLE`, or `DCNv2` with its mixture.
         x: dict of arrays by input name, or a DataFrame.
         batch_size: rows a step.
 
@@ -40,11 +43,14 @@ def gate_usage(model: keras.Model, x, *, batch_size: int = 1024) -> pd.DataFrame
         >>> usage.shape, sorted(usage.index)
         ((2, 2), ['ctr_gate', 'cvr_gate'])
     """
-    layers = look_inside(model, x, batch_size=batch_size).layers
-    gates = {name: words["gates"] for name, words in layers.items() if "gates" in words}
-    gates = {name: array for name, array in gates.items() if array.ndim == 2}
-    if not gates:
+    names = {
+        call.name for call in explainable_calls(model)
+        if isinstance(call.layer, ExpertGate | MixtureCross)
+    }
+    if not names:
         raise ValueError(f"{_OWNER}: {model.name} has no gates over experts.")
+    layers = look_inside(model, x, batch_size=batch_size).layers
+    gates = {name: words["gates"] for name, words in layers.items() if name in names}
     rows = {name: dict(enumerate(array.mean(axis=0))) for name, array in gates.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("gate")
 

@@ -21,8 +21,8 @@ def label_leaks(x, y, *, threshold: float = 0.99, seed: int = 0) -> pd.DataFrame
 
     Half of the rows say what share of labels is 1 for each value of the input, the other half is
     scored by that: categories by their own share (those not seen by that of all), numbers by their
-    size, in either direction. Of lists, the number of entries that are not 0 is taken. Of more than
-    100,000 rows a sample is.
+    size, in either direction. Of lists of ids, the number of entries that are not 0 is taken, of
+    vectors of numbers each number by itself. Of more than 100,000 rows a sample is.
 
     Args:
         x: dict of arrays by input name, or a DataFrame.
@@ -35,7 +35,7 @@ def label_leaks(x, y, *, threshold: float = 0.99, seed: int = 0) -> pd.DataFrame
         A DataFrame of the AUC of each input alone, a column a task, the highest first.
 
     Raises:
-        ValueError: lengths that differ.
+        ValueError: lengths that differ, or no binary label.
 
     Warns:
         UserWarning: for each input and task above the threshold.
@@ -65,7 +65,9 @@ def label_leaks(x, y, *, threshold: float = 0.99, seed: int = 0) -> pd.DataFrame
                     f"{_OWNER}: {name!r} has {len(values)} rows, the labels of {task!r} have "
                     f"{len(label)}."
                 )
-            auc = _auc_alone(_one_a_row(values), label, rows[:half], rows[half:])
+            auc = max(
+                _auc_alone(one, label, rows[:half], rows[half:]) for one in _one_a_row(values)
+            )
             found[name][task] = auc
             if auc > threshold:
                 warnings.warn(
@@ -73,19 +75,19 @@ def label_leaks(x, y, *, threshold: float = 0.99, seed: int = 0) -> pd.DataFrame
                     f"{auc:.4f}. If it is known after the label, leave it out.",
                     stacklevel=2,
                 )
+    if not any(found.values()):
+        raise ValueError(f"{_OWNER}: none of {list(labels)} is a binary label with both classes.")
     table = pd.DataFrame.from_dict(found, orient="index").rename_axis("input")
     return table.loc[table.max(axis=1).sort_values(ascending=False, kind="stable").index]
 
 
-def _one_a_row(values: Any) -> np.ndarray:
-    """A value a row: of lists their length, of vectors the first number."""
+def _one_a_row(values: Any) -> list[np.ndarray]:
+    """A value a row, of vectors of numbers several: of lists of ids their length."""
     values = np.asarray(values)
-    if values.ndim == 1:
-        return values
     flat = values.reshape(len(values), -1)
-    if flat.shape[1] == 1:
-        return flat[:, 0]
-    return (flat != ("" if flat.dtype.kind in "OUS" else 0)).sum(axis=1)
+    if flat.shape[1] == 1 or flat.dtype.kind == "f":
+        return list(flat.T)
+    return [(flat != ("" if flat.dtype.kind in "OUS" else 0)).sum(axis=1)]
 
 
 def _auc_alone(values: np.ndarray, label: np.ndarray, fit: np.ndarray, score: np.ndarray) -> float:

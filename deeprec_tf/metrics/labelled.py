@@ -26,7 +26,7 @@ class Labelled(keras.metrics.Metric):
         self.metric = metric
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Takes labels (B, 1), NaN where there is none, predictions (B, n) and weights."""
+        """Takes labels (B,) or (B, 1), NaN where there is none, predictions (B, n) and weights."""
         labels, known = known_labels(y_true)
         if sample_weight is not None:
             known = known * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
@@ -57,5 +57,7 @@ class Labelled(keras.metrics.Metric):
 def known_labels(y_true):
     """Labels (B, 1) with 0 in place of NaN, and 1.0 for each row (B,) that has one."""
     labels = ops.cast(y_true, "float32")
+    if len(labels.shape) == 1:
+        labels = ops.expand_dims(labels, -1)
     is_known = ops.logical_not(ops.isnan(labels))
     return ops.where(is_known, labels, 0.0), ops.cast(ops.all(is_known, axis=-1), "float32")

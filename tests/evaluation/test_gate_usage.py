@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from deeprec_tf.evaluation import gate_usage, look_inside, plot_gate_usage
-from deeprec_tf.models import PLE, MMoE, SharedBottom
+from deeprec_tf.models import GDCN, PLE, MMoE, SharedBottom
 from tests.layers.contract import randomize
 from tests.models.crosses import COLUMNS, X
 
@@ -35,5 +35,6 @@ def test_a_gate_that_is_sure_uses_one_expert():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="no"):
-        gate_usage(SharedBottom(COLUMNS, hidden_units=(2,)), X)
+    for model in (SharedBottom(COLUMNS, hidden_units=(2,)), GDCN(COLUMNS)):
+        with pytest.raises(ValueError, match="has no gates over experts"):
+            gate_usage(model, X)

@@ -13,6 +13,7 @@ X = {
     "day": np.array(["mon", "tue"])[CLICK],
     "minus": -CLICK + 0.01 * GENERATOR.normal(size=ROWS),
     "cart": np.where(CLICK[:, None] > 0, [[3, 4, 5]], [[0, 0, 0]]),
+    "both": np.stack([GENERATOR.normal(size=ROWS), 5.0 * CLICK + 1], axis=1),
     "hint": np.where(GENERATOR.random(ROWS) < 0.8, CLICK, 1 - CLICK),
     "hour": GENERATOR.integers(0, 24, ROWS),
     "user": np.arange(ROWS),  # one row a user: its share would tell everything of the row itself
@@ -23,7 +24,7 @@ def test_leaks_are_named():
     with pytest.warns(UserWarning, match="alone predicts 'click' with an AUC of") as caught:
         table = label_leaks(X, {"click": CLICK})
     named = {str(warning.message).split("'")[1] for warning in caught}
-    assert named == {"price_paid", "day", "minus", "cart"}
+    assert named == {"price_paid", "day", "minus", "cart", "both"}
     assert table.loc["hint", "click"] == pytest.approx(0.8, abs=0.03)
     assert table.loc["hour", "click"] < 0.56 and table.loc["user", "click"] < 0.56
     assert table["click"].is_monotonic_decreasing
@@ -45,3 +46,5 @@ def test_threshold_and_errors():
         label_leaks({"hint": X["hint"]}, CLICK, threshold=0.7)
     with pytest.raises(ValueError, match="'hour' has 3 rows, the labels of 'label' have 2000"):
         label_leaks({"hour": [1, 2, 3]}, CLICK)
+    with pytest.raises(ValueError, match=r"none of \['amount'\] is a binary label"):
+        label_leaks({"hour": X["hour"]}, {"amount": X["minus"]})

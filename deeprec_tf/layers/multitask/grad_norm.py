@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.multitask.loss_balance import LossBalance
+from deeprec_tf.layers.multitask.loss_balance import LossBalance, all_finite
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
@@ -65,37 +65,41 @@ class GradNorm(LossBalance):
         self.second_moment = self.state_weight("second_moment")
         self.steps = self.state_weight("steps", shape=())
 
-    def total(self, losses):
+    def total(self, losses, present=None):
         """The weighted losses; no gradient reaches the weights here."""
         return ops.sum(ops.stop_gradient(self.task_weights) * losses)
 
-    def observe(self, losses, norms=None):
+    def observe(self, losses, present, norms=None):
         """One step of the weights, from L_k and g_k (K,)."""
-        is_there = ops.cast(losses > 0, "float32")
-        present = ops.maximum(ops.sum(is_there), 1.0)
-        self.first_losses.assign(ops.where(self.first_losses > 0, self.first_losses, losses))
+        is_sound = all_finite(losses, norms)
+        losses, norms = (ops.where(is_sound, value, 0.0) for value in (losses, norms))
+        there = ops.where(is_sound, present, 0.0)
+        count = ops.maximum(ops.sum(there), 1.0)
+        known = self.first_losses > 0
+        first = ops.where(known, self.first_losses, ops.where(there > 0, losses, 0.0))
+        self.first_losses.assign(first)
 
-        rates = losses / ops.where(self.first_losses > 0, self.first_losses, 1.0)
-        rates = rates * present / ops.maximum(ops.sum(rates), keras.config.epsilon())  # r_k
+        rates = there * losses / ops.where(first > 0, first, 1.0)
+        rates = rates * count / ops.maximum(ops.sum(rates), keras.config.epsilon())  # r_k
         weighted = self.task_weights * norms  # G_k
-        mean = ops.sum(weighted * is_there) / present
+        mean = ops.sum(weighted * there) / count
         target = mean * ops.power(ops.maximum(rates, 0.0), self.alpha)
-        gradient = ops.sign(weighted - target) * norms * is_there
-        self._step(gradient)
+        self._step(ops.sign(weighted - target) * norms * there, is_sound)
 
-    def _step(self, gradient):
-        self.steps.assign_add(1.0)
-        self.first_moment.assign(_BETA_1 * self.first_moment + (1 - _BETA_1) * gradient)
-        self.second_moment.assign(
-            _BETA_2 * self.second_moment + (1 - _BETA_2) * ops.square(gradient)
-        )
-        first = self.first_moment / (1 - ops.power(_BETA_1, self.steps))
-        second = self.second_moment / (1 - ops.power(_BETA_2, self.steps))
-        moved = self.task_weights - self.learning_rate * first / (ops.sqrt(second) + _EPSILON)
-        moved = ops.maximum(moved, 0.0)
-        self.task_weights.assign(
-            moved * len(self.tasks) / ops.maximum(ops.sum(moved), keras.config.epsilon())
-        )
+    def _step(self, gradient, is_sound):
+        """Adam on the weights; a step that is not sound changes nothing."""
+        steps = self.steps + 1.0
+        first = _BETA_1 * self.first_moment + (1 - _BETA_1) * gradient
+        second = _BETA_2 * self.second_moment + (1 - _BETA_2) * ops.square(gradient)
+        unbiased = first / (1 - ops.power(_BETA_1, steps))
+        scale = ops.sqrt(second / (1 - ops.power(_BETA_2, steps))) + _EPSILON
+        moved = ops.maximum(self.task_weights - self.learning_rate * unbiased / scale, 0.0)
+        moved = moved * len(self.tasks) / ops.maximum(ops.sum(moved), keras.config.epsilon())
+        for weight, value in (
+            (self.steps, steps), (self.first_moment, first), (self.second_moment, second),
+            (self.task_weights, moved),
+        ):
+            weight.assign(ops.where(is_sound, value, weight))
 
     def get_config(self):
         """Returns the arguments."""

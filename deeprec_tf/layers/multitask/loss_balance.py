@@ -8,7 +8,7 @@ from keras import ops
 class LossBalance(keras.layers.Layer):
     """Passes the predictions through and says how the tasks' losses are weighed.
 
-    The total is sum_k L_k, L_k the mean loss of task k over the rows that have its label, times
+    The total is sum_k w_k L_k, L_k the mean loss of task k over the rows that have its label, times
     its `loss_weights` in `compile` (1 where there are none). Methods that weigh otherwise are
     subclasses; their state is part of the model and saved with it.
 
@@ -20,12 +20,16 @@ class LossBalance(keras.layers.Layer):
         task_types: "binary", "regression" or the number of classes, one a task.
         shared_layers: names of the last layers that all tasks share.
         num_weights: number of the model's weights before this layer.
+        weights: fixed w_k, at least 0, one a task; all 1 when empty.
 
     Call arguments:
         predictions: dict of float tensors by task name.
 
     Returns:
         `predictions`.
+
+    Raises:
+        ValueError: a weight below 0 or not finite.
 
     Example:
         >>> balance = LossBalance(tasks=("ctr", "cvr"))
@@ -37,27 +41,39 @@ class LossBalance(keras.layers.Layer):
     # there), or "gradients" (each task's gradient of every weight).
     reads = "losses"
 
-    def __init__(self, *, tasks=(), task_types=(), shared_layers=(), num_weights=0, **kwargs):
+    def __init__(
+        self, *, tasks=(), task_types=(), shared_layers=(), num_weights=0, weights=(), **kwargs
+    ):
         super().__init__(**{**kwargs, "dtype": "float32"})
+        if not all(0 <= weight < float("inf") for weight in weights):
+            raise ValueError(f"{self.name}: weights must be finite and at least 0, got {weights}.")
+        self.fixed_weights = tuple(map(float, weights))
         self.tasks = tuple(tasks)
         self.task_types = tuple(task_types)
         self.shared_layers = tuple(shared_layers)
         self.num_weights = num_weights
         self.trackers = [keras.metrics.Mean(name=f"{task}_loss") for task in self.tasks]
+        self.penalty = keras.metrics.Mean(name="penalty")
 
     def call(self, predictions):
         """Applies the layer."""
         return predictions
 
-    def total(self, losses):
-        """What is minimized, from the tasks' losses (K,): a scalar."""
-        return ops.sum(losses)
-
-    def observe(self, losses, norms=None):
-        """Takes note of a training step.
+    def total(self, losses, present=None):
+        """What is minimized: a scalar.
 
         Args:
-            losses: (K,) the tasks' losses, those of all replicas; 0 for a task without labels.
+            losses: (K,) the tasks' losses, times their fixed weights.
+            present: (K,) 1.0 for a task that the batch has a label of, else 0.0; all when None.
+        """
+        return ops.sum(losses)
+
+    def observe(self, losses, present, norms=None):
+        """Takes note of a training step; one whose numbers are not finite leaves no trace.
+
+        Args:
+            losses: (K,) the tasks' losses over all replicas.
+            present: (K,) as in `total`.
             norms: (K,) norms of their gradients at the shared layers, where `reads` asks for them.
         """
 
@@ -83,4 +99,11 @@ class LossBalance(keras.layers.Layer):
             "task_types": self.task_types,
             "shared_layers": self.shared_layers,
             "num_weights": self.num_weights,
+            "weights": self.fixed_weights,
         }
+
+
+def all_finite(*tensors):
+    """Whether every number is finite: a bool scalar."""
+    finite = [ops.all(ops.isfinite(tensor)) for tensor in tensors if tensor is not None]
+    return ops.all(ops.stack(finite))

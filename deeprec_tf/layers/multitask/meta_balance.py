@@ -19,7 +19,8 @@ class MetaBalance(LossBalance):
 
     A weight that the main task does not train keeps its gradients, and so does one that an
     auxiliary task does not train. Penalties are added as they are. The averages start at the first
-    norms, not at 0, which leaves their ratio as it is.
+    norms, not at 0, which leaves their ratio as it is; a norm of 0, as without labels, or one that
+    is not finite leaves them alone.
 
     Args:
         relax: r in [0, 1]: 0 changes nothing, 1 makes the norms equal.
@@ -76,7 +77,9 @@ class MetaBalance(LossBalance):
         """
         norms = ops.sqrt(ops.diagonal(products, axis1=1, axis2=2))  # (P, K)
         moved = self.beta * self.norms + (1 - self.beta) * norms
-        averages = ops.where(self.norms > 0, moved, norms)
+        moved = ops.where(self.norms > 0, moved, norms)
+        counts = ops.logical_and(ops.isfinite(norms), norms > 0)
+        averages = ops.where(counts, moved, self.norms)
         self.norms.assign(averages)
         trained = ops.logical_and(averages > 0, averages[:, :1] > 0)
         ratio = ops.where(trained, averages[:, :1] / ops.where(trained, averages, 1.0), 1.0)

@@ -11,7 +11,8 @@ class UncertaintyWeighting(LossBalance):
     """Homoscedastic uncertainty: total = sum_k c_k exp(-s_k) L_k + s_k / 2, s_k = log sigma_k².
 
     c is ½ for regression and 1 for classification (Kendall et al., equations 7 and 10). The s_k
-    start at 0, are trained with the model and may go below 0, so that a task can gain weight.
+    start at 0, are trained with the model and may go below 0, so that a task can gain weight. A
+    batch without a label of a task leaves its s_k alone.
 
     Args:
         **kwargs: as for `LossBalance`; filled in by the builder.
@@ -43,8 +44,9 @@ class UncertaintyWeighting(LossBalance):
             shape=(len(self.tasks),), initializer="zeros", name="log_variances"
         )
 
-    def total(self, losses):
-        """The weighted losses and the penalty of a large variance."""
+    def total(self, losses, present=None):
+        """The weighted losses and the penalty of a large variance, of the tasks that are there."""
+        present = ops.ones_like(self.log_variances) if present is None else present
         factors = [0.5 if kind == "regression" else 1.0 for kind in self.task_types]
         weighted = ops.array(factors, "float32") * ops.exp(-self.log_variances) * losses
-        return ops.sum(weighted + self.log_variances / 2)
+        return ops.sum(weighted + present * self.log_variances / 2)

@@ -24,6 +24,11 @@ class CosineLogit(keras.layers.Layer):
 
     Raises:
         ValueError: `initial_gain` is not positive.
+
+    Example:
+        >>> one = keras.ops.array([[1.0, 0.0]])
+        >>> float(CosineLogit(4.0)(one, one)[0, 0])
+        4.0
     """
 
     def __init__(self, initial_gain=5.0, **kwargs):

@@ -96,7 +96,9 @@ def ESMM(
     shared = MLP(hidden_units, **tower, name="bottom")(flat) if hidden_units else flat
 
     logits = {
-        task: task_logit(MLP(tower_units, **tower, name=f"{task}_tower")(shared), task)
+        task: task_logit(
+            MLP(tower_units, **tower, name=f"{task}_tower")(shared), task, use_bias=True
+        )
         for task in (click, conversion)
     }  # (B, 1) each
     logits[both] = JointLogit(name=f"{both}_logit")(logits[click], logits[conversion])

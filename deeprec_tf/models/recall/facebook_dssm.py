@@ -154,7 +154,12 @@ def _further_tasks(num_tasks, task_types):
     if num_tasks < 1:
         raise ValueError(f"FaceBookDSSM: num_tasks must be at least 1, got {num_tasks!r}.")
     names = [f"task_{k}" for k in range(1, num_tasks)]
-    if not names and not task_types:
+    if len(task_types or names) != len(names):
+        raise ValueError(
+            f"FaceBookDSSM: task_types has {len(task_types)} entries for the {len(names)} tasks "
+            f"beside the retrieval (num_tasks={num_tasks})."
+        )
+    if not names:
         return {}
     if any(isinstance(kind, int) for kind in task_types or ()):
         raise ValueError(

@@ -18,6 +18,7 @@ from tests.reference import multitask as reference
 TASKS = ("click", "price")
 KINDS = ("binary", "regression")
 LOSSES = np.array([0.5, 2.0], "float32")
+BOTH = np.ones(2, "float32")
 PAIR = {"tasks": TASKS, "task_types": KINDS}
 
 
@@ -64,7 +65,7 @@ def test_dynamic_weight_average():
         layer.begin_epoch()
         np.testing.assert_allclose(np.sum(layer.task_weights), 2.0, rtol=1e-6)
         for losses in epoch:
-            layer.observe(np.array(losses, "float32"))
+            layer.observe(np.array(losses, "float32"), BOTH)
         if epoch is not epochs[-1]:
             np.testing.assert_array_equal(layer.task_weights, [1, 1])  # two epochs are needed
     wanted = reference.dynamic_weights([1.0, 2.0], [2.0, 3.0], 2.0)
@@ -79,7 +80,7 @@ def test_grad_norm(alpha):
     first, norms = np.array([1.0, 2.0], "float32"), np.array([3.0, 0.5], "float32")
     layer.first_losses.assign(first)
     gradient = reference.grad_norm_gradient([1.0, 1.0], norms, LOSSES, first, alpha)
-    layer.observe(LOSSES, norms)
+    layer.observe(LOSSES, BOTH, norms)
     wanted = reference.first_adam_step([1.0, 1.0], gradient, 0.1)
     np.testing.assert_allclose(layer.task_weights, wanted, rtol=1e-5)
     np.testing.assert_allclose(layer.total(LOSSES), wanted @ LOSSES, rtol=1e-5)
@@ -90,16 +91,17 @@ def test_grad_norm_has_a_target_for_each_task():
     layer = built(GradNorm, 1.0, learning_rate=0.01)
     layer.first_losses.assign([1.0, 1.0])
     for _ in range(500):  # task 1 has fallen to a third of task 0's share
-        layer.observe(np.array([0.9, 0.3], "float32"), np.array([1.0, 1.0], "float32"))
+        layer.observe(np.array([0.9, 0.3], "float32"), BOTH, np.array([1.0, 1.0], "float32"))
     np.testing.assert_allclose(layer.task_weights, [1.5, 0.5], atol=0.03)
 
 
 def test_grad_norm_first_losses_and_absent_tasks():
     layer = built(GradNorm)
-    layer.observe(np.array([0.7, 0.0], "float32"), np.array([1.0, 0.0], "float32"))
+    alone = np.array([1.0, 0.0], "float32")
+    layer.observe(np.array([0.7, 0.0], "float32"), alone, alone)
     np.testing.assert_allclose(layer.first_losses, [0.7, 0.0])
     np.testing.assert_array_equal(layer.task_weights, [1, 1])  # one task has no one to be fair to
-    layer.observe(LOSSES, np.array([1.0, 1.0], "float32"))
+    layer.observe(LOSSES, BOTH, np.array([1.0, 1.0], "float32"))
     np.testing.assert_allclose(layer.first_losses, [0.7, 2.0])
     assert np.isfinite(layer.task_weights).all()
 
@@ -121,6 +123,50 @@ def test_meta_balance_leaves_what_one_task_trains():
     layer = built(MetaBalance, 1.0, num_weights=2)
     products = np.array([np.diag([0.0, 4.0]), np.diag([9.0, 0.0])], "float32")
     np.testing.assert_array_equal(layer.coefficients(products, [False, False]), np.ones((2, 2)))
+
+
+def test_meta_balance_without_labels_or_with_an_overflow_stays_where_it_is():
+    layer = built(MetaBalance, 1.0, num_weights=1)
+    full = np.diag([1.0, 4.0])[None].astype("float32")
+    before = layer.coefficients(full, [True])
+    for broken in (np.diag([1.0, 0.0]), np.diag([np.inf, 4.0]), np.full((2, 2), np.nan)):
+        layer.coefficients(broken[None].astype("float32"), [True])
+        np.testing.assert_allclose(layer.norms, [[1.0, 2.0]])
+    np.testing.assert_allclose(layer.coefficients(full, [True]), before)
+
+
+@pytest.mark.parametrize("method", [GradNorm, DynamicWeightAverage])
+def test_a_step_that_is_not_finite_leaves_no_trace(method):
+    layer = built(method)
+    layer.observe(LOSSES, BOTH, BOTH)
+    before = [weight.numpy() for weight in layer.weights]
+    for losses, norms in (([np.inf, 1], [1, 1]), ([1, 1], [np.inf, np.nan]), ([np.nan, 1], [1, 1])):
+        if method is DynamicWeightAverage and np.isfinite(losses).all():
+            continue  # it reads no norms
+        layer.observe(np.array(losses, "float32"), BOTH, np.array(norms, "float32"))
+        for old, weight in zip(before, layer.weights, strict=True):
+            np.testing.assert_array_equal(old, weight)
+
+
+def test_dynamic_weights_count_the_steps_with_labels():
+    layer = built(DynamicWeightAverage)
+    alone = np.array([1.0, 0.0], "float32")
+    for losses, present in (([1.0, 4.0], BOTH), ([3.0, 0.0], alone)):
+        layer.observe(np.array(losses, "float32"), present)
+    layer.begin_epoch()
+    np.testing.assert_allclose(layer.last, [2.0, 4.0])
+    layer.observe(np.array([1.0, 0.0], "float32"), alone)  # an epoch without the second task
+    layer.begin_epoch()
+    wanted = reference.dynamic_weights([1.0, 1.0], [2.0, 1.0], 2.0)  # it counts as not falling
+    np.testing.assert_allclose(layer.task_weights, wanted, rtol=1e-6)
+
+
+def test_uncertainty_of_a_task_that_is_not_there():
+    layer = built(UncertaintyWeighting)
+    layer.log_variances.assign([0.4, -3.0])
+    losses, present = np.array([0.5, 0.0], "float32"), np.array([1.0, 0.0], "float32")
+    wanted = np.exp(-0.4) * 0.5 + 0.2
+    np.testing.assert_allclose(layer.total(losses, present), wanted, rtol=1e-6)
 
 
 def test_pcgrad_of_two():
@@ -177,6 +223,8 @@ def test_config():
         (lambda: MetaBalance(beta=1.0), r"beta must be in \[0, 1\)"),
         (lambda: MetaBalance(mode="none"), "mode must be one of"),
         (lambda: DynamicWeightAverage(0.0), "temperature must be above 0"),
+        (lambda: LossBalance(weights=[1.0, -1.0]), "weights must be finite and at least 0"),
+        (lambda: LossBalance(weights=[np.nan]), "weights must be finite and at least 0"),
     ],
 )
 def test_errors(make, message):

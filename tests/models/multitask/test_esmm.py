@@ -21,7 +21,7 @@ def test_numbers(hidden_units):
     x = tower(w, "bottom", x) if hidden_units else x
     p = {}
     for task in ("ctr", "cvr"):
-        logit = tower(w, f"{task}_tower", x) @ w[f"{task}_logit/kernel"]
+        logit = tower(w, f"{task}_tower", x) @ w[f"{task}_logit/kernel"] + w[f"{task}_logit/bias"]
         p[task] = np.array([sigmoid(v) for v in logit[:, 0]])
     got = model.predict(dict(X), verbose=0)
     for task, wanted in {**p, "ctcvr": p["ctr"] * p["cvr"]}.items():
@@ -53,14 +53,15 @@ def test_labels_of_the_conversion_rate_have_no_influence():
 
 
 def test_there_is_no_loss_on_the_conversion_rate_itself():
-    """Where nobody can click, the conversion rate is free: it gets no gradient."""
+    """At p(click) = 1/2 the conversion rate has the gradient of the halved product alone."""
     model = ESMM(COLUMNS, **SIZES)
-    model.get_layer("ctr_logit").set_weights([np.zeros((3, 1))])
+    model.get_layer("ctr_logit").set_weights([np.zeros((3, 1)), np.zeros(1)])
     kernel = model.get_layer("cvr_logit").kernel
     x = {name: tf.constant(values) for name, values in X.items()}
     with tf.GradientTape() as tape:
         answers = model(x)
-        loss = model.compute_loss(x, {"ctr": CLICK[:, None], "ctcvr": 0 * CLICK[:, None]}, answers)
+        y = {"ctr": CLICK[:, None], "ctcvr": 0 * CLICK[:, None], "cvr": 1 - CLICK[:, None]}
+        loss = model.compute_loss(x, y, answers)
     whole = tape.gradient(loss, kernel.value)
     with tf.GradientTape() as tape:
         # The same weights, all rows multiplied by p(click) = 1/2 as the product has it.

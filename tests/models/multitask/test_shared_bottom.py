@@ -66,6 +66,8 @@ def test_histories_are_inputs_too():
         ({"task_types": ["binary", "clicks"]}, "the type of task 'cvr' must be .*, got 'clicks'"),
         ({"task_types": ["binary", 2]}, "number of classes from 3 on, got 2"),
         ({"task_names": ["ctr", "user"]}, "the column 'user' is named like the layer 'user'"),
+        ({"task_names": ["ctr", "bottom"]}, "a task and a part of the model are both named"),
+        ({"loss_weighting": [1.0, -1.0]}, "weights must be finite and at least 0"),
         ({"loss_weighting": "equal"}, "loss_weighting must be one of .*, got 'equal'"),
         ({"loss_weighting": [1.0]}, "a weight for each of the tasks"),
         ({"loss_weighting": {"ctr": 1.0}}, "a weight for each of the tasks"),
