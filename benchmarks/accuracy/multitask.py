@@ -9,8 +9,9 @@
   uniform unrated films each, without; a rating of 4 or more is the conversion. The conversion rate
   is measured on the rated rows.
 
-All models see the same rows, have about as many weights beside the tables (a model a task: as many
-in sum), and one recipe, chosen for none of them: Adam 1e-3, batch 1,024, dropout .2, no penalty.
+All models see the same rows, have as many weights beside the tables, to a tenth (a model a task: in
+sum; the column counts the tables too), and one recipe, chosen for none of them: Adam 1e-3, batch
+1,024, dropout .2, no penalty.
 The epoch is chosen by the mean of the tasks' validation figures (a model a task: by its own), and
 two epochs without gain end the training. A finished run is not run again.
 """
@@ -44,15 +45,22 @@ PARTS = ("train", "valid", "test")
 Labels = dict[str, np.ndarray]
 Data = tuple[list, dict[str, tuple[dict, Labels]]]
 
-# Arguments of about the same number of weights beside the tables.
-SIZES: dict[str, dict[str, Any]] = {
-    "SharedBottom": {"hidden_units": (192, 96), "task_hidden_units": (32,)},
-    "MMoE": {"num_experts": 4, "expert_units": (56, 48), "task_hidden_units": (32,)},
-    "PLE": {"expert_units": (72,), "num_layers": 2, "task_hidden_units": (32,)},
-    "ESMM": {"tower_units": (112, 64)},
-    "AITM": {"hidden_units": (112, 64)},
+# Arguments of the same number of weights beside the tables, to a tenth: on the inputs of census,
+# and on those of MovieLens.
+TOWER = {"task_hidden_units": (32,)}
+WIDE: dict[str, dict[str, Any]] = {
+    "SharedBottom": {"hidden_units": (192, 96), **TOWER},
+    "MMoE": {"num_experts": 4, "expert_units": (56, 48), **TOWER},
+    "PLE": {"expert_units": (72,), "num_layers": 2, **TOWER},
 }
-ALONE = {"hidden_units": (112, 64), "task_hidden_units": (32,)}
+NARROW: dict[str, dict[str, Any]] = {
+    "SharedBottom": {"hidden_units": (176, 88), **TOWER},
+    "MMoE": {"num_experts": 4, "expert_units": (64, 56), **TOWER},
+    "PLE": {"expert_units": (68,), "num_layers": 2, **TOWER},
+    "ESMM": {"tower_units": (120, 72)},
+    "AITM": {"hidden_units": (88, 56)},
+}
+ALONE = {"hidden_units": (112, 64), **TOWER}
 WEIGHTINGS = ("uncertainty", "dwa", "gradnorm", "metabalance", "pcgrad")
 
 
@@ -138,8 +146,8 @@ def _measured(task: str, labels: np.ndarray, answers: np.ndarray) -> dict[str, f
 
 def measured(model: Any, x: dict, y: Labels, tasks: list[str]) -> dict[str, float]:
     """AUC and log loss of every task, or its error."""
-    answers = {task: np.asarray(out) for task, out in model.predict(x, batch_size=8192,
-               verbose=0).items()}  # fmt: skip
+    answers = model.predict(x, batch_size=8192, verbose=0)
+    answers = {task: np.asarray(out) for task, out in answers.items()}
     if "cvr" not in answers and {"ctr", "ctcvr"} <= set(answers):
         answers["cvr"] = answers["ctcvr"] / np.maximum(answers["ctr"], 1e-7)
     if "ctcvr" not in answers and {"ctr", "cvr"} <= set(answers):
@@ -166,11 +174,15 @@ def trained(
     model = build()
     x, labels = data["train"]
     y = {task: labels[task] for task in own}
+    if len(own) == 1:  # a model of one task takes arrays, of the rows that have its label
+        (task,) = own
+        rows = np.flatnonzero(~np.isnan(labels[task]))
+        x, y = {name: values[rows] for name, values in x.items()}, labels[task][rows]
     best, weights, best_epoch, epoch = -np.inf, model.get_weights(), 0, 0
     while epoch - best_epoch < patience:
         epoch += 1
         model.fit(x, y, batch_size=1024, initial_epoch=epoch - 1, epochs=epoch, verbose=0)
-        score = _score(measured(model, *data["valid"], tasks))
+        score = _score(measured(_named(model, own), *data["valid"], tasks))
         print(f"  epoch {epoch}: {score:.5f}", flush=True)
         if score > best:
             best, weights, best_epoch = score, model.get_weights(), epoch
@@ -178,23 +190,35 @@ def trained(
     return model, best_epoch
 
 
-def run(name: str, seed: int, columns: list, data: dict[str, tuple], kinds: dict) -> dict[str, Any]:
+def _named(model: Any, tasks: list[str]) -> Any:
+    """A model whose predictions go by task, also where there is one."""
+    if len(tasks) > 1:
+        return model
+
+    def predict(*arguments: Any, **options: Any) -> dict:
+        return {tasks[0]: model.predict(*arguments, **options)}
+
+    return type("Named", (), {"predict": staticmethod(predict)})
+
+
+def run(
+    name: str, seed: int, columns: list, data: dict[str, tuple], kinds: dict, sizes: dict
+) -> dict[str, Any]:
     """The row of a model."""
     builder, _, weighting = name.partition(", ")
     shared = {"metrics": [], "dropout": 0.2}
     if builder == "a model a task":
-        found: dict[str, Any] = {"parameters": 0, "epochs": []}
-        answers: dict[str, Any] = {}
+        parameters, answers = 0, {}
         for task, kind in kinds.items():
-            model, epoch = trained(
+            model, _ = trained(
                 lambda task=task, kind=kind: get_model("SharedBottom").builder(
                     columns, task_names=[task], task_types=[kind], **ALONE, **shared
                 ), data, [task], [task], seed,
             )
-            found["parameters"] += model.count_params()
-            answers[task] = model.predict(data["test"][0], batch_size=8192, verbose=0)[task]
+            parameters += model.count_params()
+            answers[task] = model.predict(data["test"][0], batch_size=8192, verbose=0)
         both = type("Both", (), {"predict": staticmethod(lambda *_, **__: answers)})
-        return {"parameters": found["parameters"],
+        return {"parameters": parameters,
                 **measured(both, *data["test"], list(data["test"][1]))}  # fmt: skip
     tasks = list(data["test"][1])
     arguments = {"task_names": list(kinds), "task_types": list(kinds.values())}
@@ -206,7 +230,7 @@ def run(name: str, seed: int, columns: list, data: dict[str, tuple], kinds: dict
     if weighting:
         arguments["loss_weighting"] = weighting
     model, epoch = trained(
-        lambda: get_model(builder).builder(columns, **SIZES[builder], **arguments, **shared),
+        lambda: get_model(builder).builder(columns, **sizes[builder], **arguments, **shared),
         data, own, tasks, seed,
     )
     return {"parameters": model.count_params(), **measured(model, *data["test"], tasks),
@@ -214,18 +238,18 @@ def run(name: str, seed: int, columns: list, data: dict[str, tuple], kinds: dict
 
 
 COMMON = ("a model a task", "SharedBottom", "MMoE", "PLE")
-TABLES: dict[str, tuple[str, Callable, dict, tuple[str, ...]]] = {
+TABLES: dict[str, tuple[str, Callable, dict, tuple[str, ...], dict]] = {
     "census": (
         "Census income", census, {"income_50k": "binary", "never_married": "binary"},
-        (*COMMON, *(f"MMoE, {method}" for method in WEIGHTINGS)),
+        (*COMMON, *(f"MMoE, {method}" for method in WEIGHTINGS)), WIDE,
     ),
     "movielens_tasks": (
         "MovieLens-1M", movielens_tasks, {"like": "binary", "rating": "regression"},
-        (*COMMON, *(f"MMoE, {method}" for method in WEIGHTINGS)),
+        (*COMMON, *(f"MMoE, {method}" for method in WEIGHTINGS)), NARROW,
     ),
     "funnel": (
         "MovieLens-1M funnel, semi-synthetic", funnel, {"ctr": "binary", "cvr": "binary"},
-        (*COMMON, "ESMM", "AITM"),
+        (*COMMON, "ESMM", "AITM"), NARROW,
     ),
 }
 
@@ -240,7 +264,7 @@ def main() -> None:
     options = parser.parse_args()
     use_one_thread()
     for table in options.data:
-        data_name, load, kinds, models = TABLES[table]
+        data_name, load, kinds, models, sizes = TABLES[table]
         rows = Rows(table)
         wanted = [
             (seed, model) for seed in options.seeds for model in options.models or models
@@ -252,7 +276,7 @@ def main() -> None:
         for seed, model in wanted:
             print(f"{data_name}: {model}, seed {seed}", flush=True)
             with cpu_seconds() as seconds:
-                row = run(model, seed, columns, data, kinds)
+                row = run(model, seed, columns, data, kinds, sizes)
             print(rows.add(model=model, data=data_name, seed=seed, **row, seconds=seconds()))
 
 
