@@ -158,6 +158,16 @@ CASES: dict[str, Case] = {
             ),
         ),
     ),
+    "HSTU": Case(
+        "HSTU", "long_history", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf"),
+            Entry("Keras", "keras", "all 200 places"),
+            Entry("Torch-RecHub, ready batches", "torch_rechub", "all 200 places; no loader",
+                  {"ready": True}),
+        ),
+        batch=32, trains_only=True,
+    ),
     "Table": Case(
         "DeepFM", "table_10k", f"deeprec_tf, {SMALL}",
         tuple(

@@ -15,7 +15,10 @@ from typing import Any
 
 from subject import (
     ATTENTION_LAYERS,
+    BLOCK_DROPOUT,
     BLOCK_HEADS,
+    BLOCK_WIDTH,
+    BLOCKS,
     CROSS_LAYERS,
     HEAD_SIZE,
     HEADS,
@@ -23,7 +26,15 @@ from subject import (
     FitSubject,
     serve,
 )
-from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+from workloads import (
+    CATEGORIES,
+    CONTEXT_ROWS,
+    EMBEDDING_DIM,
+    HISTORY_STEPS,
+    LONG_STEPS,
+    NUMBERS,
+    Workload,
+)
 
 TABULAR: dict[str, dict[str, Any]] = {
     "DeepFM": {},
@@ -60,7 +71,13 @@ class DeepRecSubject(FitSubject):
         self.keras.utils.set_random_seed(0)
         self.keras.mixed_precision.set_global_policy(options.get("policy", "float32"))
         builder = getattr(self.library.models, model)
-        if model in TABULAR:
+        if model == "HSTU":
+            columns = self.library.next_item_columns(
+                data.table_rows["item_id"] - 1, maxlen=LONG_STEPS, embedding_dim=BLOCK_WIDTH
+            )
+            sizes = {"num_layers": BLOCKS, "dropout": BLOCK_DROPOUT}
+            self.model = builder(*columns, transformer_params=sizes)
+        elif model in TABULAR:
             columns = self._tabular_columns(data)
             form = TABULAR[model]
             self.model = builder(columns, columns, hidden_units=HIDDEN_UNITS, **form)
@@ -70,7 +87,8 @@ class DeepRecSubject(FitSubject):
             if model == "BST":
                 form = {**BLOCK, "readout": options.get("readout", "target")}
             self.model = builder(columns, ["item", "cate"], hidden_units=HIDDEN_UNITS, **form)
-        self.model.compile("adam", "binary_crossentropy")
+        # A model for recall has its loss in the graph, the softmax over all items at every step.
+        self.model.compile("adam", None if model == "HSTU" else "binary_crossentropy")
         names = [tensor.name for tensor in self.model.inputs]
         self.set_data(data.columns(*names), data.arrays["label"], batch)
         self._served: Any = None

@@ -13,17 +13,30 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 from subject import (
     ATTENTION_LAYERS,
+    BLOCK_DROPOUT,
     BLOCK_HEADS,
+    BLOCK_WIDTH,
+    BLOCKS,
     CROSS_LAYERS,
     HEAD_SIZE,
     HEADS,
     HIDDEN_UNITS,
+    TEMPERATURE,
     FitSubject,
     serve,
 )
-from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+from workloads import (
+    CATEGORIES,
+    CONTEXT_ROWS,
+    EMBEDDING_DIM,
+    HISTORY_STEPS,
+    LONG_STEPS,
+    NUMBERS,
+    Workload,
+)
 
 ATTENTION_UNITS = (80, 40)
 POSITION_WIDTH = 8
@@ -44,6 +57,9 @@ class KerasSubject(FitSubject):
         """Builds and compiles."""
         self.keras.utils.set_random_seed(0)
         self.keras.mixed_precision.set_global_policy(options.get("policy", "float32"))
+        if model == "HSTU":
+            self._hstu(data, batch)
+            return
         writers = {
             "DeepFM": self._deepfm, "DCNv2": self._dcnv2, "AutoInt": self._autoint,
             "FiBiNET": self._fibinet,
@@ -179,6 +195,65 @@ class KerasSubject(FitSubject):
         inner = layers.Dense(4 * x.shape[-1], activation="leaky_relu")(x)
         x = layers.LayerNormalization()(x + layers.Dense(x.shape[-1])(inner))
         return inputs, self._answer([x[:, -1], *context])
+
+    def _hstu(self, data: Workload, batch: int) -> None:
+        """HSTU with a table of distances, and the softmax over all items at all places."""
+        keras, ops, layers = self.keras, self.keras.ops, self.keras.layers
+
+        class Block(layers.Layer):
+            def build(self, shape):
+                start = keras.initializers.RandomNormal(stddev=0.02)
+                self.kernel = self.add_weight(
+                    shape=(BLOCK_WIDTH, 4 * BLOCK_WIDTH), initializer=start
+                )
+                self.bias = self.add_weight(shape=(LONG_STEPS,), initializer=start)
+                self.norms = [layers.LayerNormalization(epsilon=1e-6, center=False, scale=False)
+                              for _ in range(2)]  # fmt: skip
+                self.drop, self.out = layers.Dropout(BLOCK_DROPOUT), layers.Dense(BLOCK_WIDTH)
+                for part in (*self.norms, self.out):
+                    part.build(shape)
+
+            def call(self, x, mask, training=None):
+                maps = ops.silu(ops.matmul(self.norms[0](x), self.kernel))
+                gate, value, query, key = ops.split(maps, 4, axis=-1)
+                places = ops.arange(LONG_STEPS)
+                apart = places[:, None] - places[None, :]
+                bias = ops.take(self.bias, ops.maximum(apart, 0), axis=0)
+                scores = ops.silu(ops.einsum("bqd,bkd->bqk", query, key) + bias) / LONG_STEPS
+                seen = ops.logical_and(apart >= 0, mask[:, None, :])
+                attended = self.norms[1](ops.matmul(ops.where(seen, scores, 0.0), value))
+                x = x + self.out(self.drop(attended * gate, training=training))
+                return x * ops.cast(mask, x.dtype)[..., None]
+
+        class Logits(layers.Layer):
+            def __init__(self, table):
+                super().__init__()
+                self.table = table
+
+            def call(self, states):
+                items = ops.normalize(self.table.embeddings, axis=-1)
+                states = ops.normalize(states, axis=-1)
+                return ops.matmul(states, ops.transpose(items)) / TEMPERATURE
+
+        history = keras.Input((LONG_STEPS,), dtype="int32", name="hist_item_id")
+        mask = ops.not_equal(history, 0)
+        table = layers.Embedding(data.table_rows["item_id"], BLOCK_WIDTH)
+        places = layers.Embedding(LONG_STEPS, BLOCK_WIDTH)
+        positions = places(ops.arange(LONG_STEPS) + ops.zeros_like(history))
+        x = table(history) * ops.sqrt(float(BLOCK_WIDTH)) + positions
+        x = layers.Dropout(BLOCK_DROPOUT)(x)
+        for _ in range(BLOCKS):
+            x = Block()(x, mask)
+        self.model = keras.Model({"hist_item_id": history}, Logits(table)(x))
+        self.model.compile(
+            "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
+        )
+        x = data.columns("hist_item_id")
+        length = (x["hist_item_id"] != 0).sum(axis=1)
+        rows = np.arange(len(length))
+        ahead = np.pad(x["hist_item_id"][:, 1:], [(0, 0), (0, 1)])
+        ahead[rows, length - 1] = data.arrays["item_id"]
+        self.set_data(x, ahead, batch)
 
     def _behavior_vectors(self, data: Workload) -> tuple[dict[str, Any], Any, Any, Any, list]:
         """Inputs, target (B, D), behaviors (B, T, D), mask (B, T) and the context's vectors."""

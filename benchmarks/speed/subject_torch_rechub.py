@@ -14,15 +14,27 @@ from typing import Any
 import numpy as np
 from subject import (
     ATTENTION_LAYERS,
+    BLOCK_DROPOUT,
     BLOCK_HEADS,
+    BLOCK_WIDTH,
+    BLOCKS,
     CROSS_LAYERS,
     HEADS,
     HIDDEN_UNITS,
+    TEMPERATURE,
     Span,
     Subject,
     serve,
 )
-from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+from workloads import (
+    CATEGORIES,
+    CONTEXT_ROWS,
+    EMBEDDING_DIM,
+    HISTORY_STEPS,
+    LONG_STEPS,
+    NUMBERS,
+    Workload,
+)
 
 TOWER = {"dims": list(HIDDEN_UNITS)}
 
@@ -50,6 +62,9 @@ class TorchRecHubSubject(Subject):
         self.torch.manual_seed(0)
         self.batch, self.rows = batch, data.rows
         self.is_ready = options.get("ready", False)
+        if model == "HSTU":
+            self._hstu(data)
+            return
         build = {"DIN": self._din, "DIEN": self._dien, "BST": self._bst}.get(model)
         self.model, self.x = build(data) if build else self._tabular(model, data)
         self.y = data.arrays["label"]
@@ -130,6 +145,28 @@ class TorchRecHubSubject(Subject):
         )
         return model, data.columns(*names)
 
+    def _hstu(self, data: Workload) -> None:
+        """The sequence at the right end of its row, as the package wants it."""
+        from torch_rechub.models.generative.hstu import HSTUModel
+
+        self.model = HSTUModel(
+            vocab_size=data.table_rows["item_id"], d_model=BLOCK_WIDTH, n_heads=1, n_layers=BLOCKS,
+            dqk=BLOCK_WIDTH, dv=BLOCK_WIDTH, max_seq_len=LONG_STEPS, dropout=BLOCK_DROPOUT,
+            use_time_embedding=False, score_norm="l2", temperature=TEMPERATURE,
+            use_output_bias=False, scale_input_embedding=True,
+        )  # fmt: skip
+        history = data.arrays["hist_item_id"]
+        right = np.zeros(history.shape, np.int64)
+        for row, ids in enumerate(history):
+            ids = ids[ids != 0]
+            right[row, LONG_STEPS - len(ids) :] = ids
+        places = np.tile(np.arange(LONG_STEPS), (len(history), 1))
+        self.x = {"seq": right, "pos": places, "time": np.zeros_like(right)}
+        self.y = data.arrays["item_id"].astype(np.int64)
+        self.trainer = self.package.trainers.SeqTrainer(
+            self.model, model_path=tempfile.gettempdir()
+        )
+
     def _tensors(self, first: int, last: int) -> dict[str, Any]:
         return {
             name: self.torch.from_numpy(np.ascontiguousarray(column[first:last]))
@@ -137,6 +174,12 @@ class TorchRecHubSubject(Subject):
         }
 
     def _batches(self, rows: int, batch: int, *, shuffled: bool) -> Any:
+        if "seq" in self.x:
+            parts = [(first, first + batch) for first in range(0, rows, batch)]
+            return [
+                (*self._tensors(*part).values(), self.torch.from_numpy(self.y[slice(*part)]))
+                for part in parts
+            ]
         if self.is_ready:
             return [
                 (self._tensors(first, first + batch),

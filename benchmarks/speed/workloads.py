@@ -20,6 +20,7 @@ CATEGORIES = tuple(f"C{field}" for field in range(26))
 NUMBERS = 13
 HISTORY_STEPS = 50
 SHORTEST_HISTORY = 5
+LONG_STEPS = 200
 CONTEXT_ROWS = {"gender": 3, "age": 10, "hour": 24}
 LARGE_FIELD = CATEGORIES[-1]
 LARGE_FIELD_IDS = 10_000
@@ -126,9 +127,24 @@ def behavior(rows: int = 60_000, seed: int = 8) -> Workload:
     return Workload(arrays, {"user": users, "item": items, "cate": categories, **CONTEXT_ROWS})
 
 
+def long_history(rows: int = 4_000, seed: int = 9) -> Workload:
+    """Sequences of 20 to 200 of 3,952 items, and the item that comes next: MovieLens-1M's sizes."""
+    rng = np.random.default_rng(seed)
+    items, steps = 3_952, LONG_STEPS
+    length = rng.integers(20, steps + 1, rows)
+    path = zipf_ids(rng, (rows, steps + 1), items, first=1)
+    arrays = {
+        "hist_item_id": np.where(np.arange(steps) < length[:, None], path[:, :steps], 0),
+        "item_id": path[np.arange(rows), length],
+        "label": np.ones(rows, np.float32),
+    }
+    return Workload(arrays, {"item_id": items + 1})
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "tabular": tabular,
     "behavior": behavior,
+    "long_history": long_history,
     "table_10k": lambda: large_table(10_000),
     "table_10m": lambda: large_table(10_000_000),
 }
