@@ -134,6 +134,8 @@ def sized(name: str, settings: MultitaskSettings) -> dict[str, Any]:
 def predict(model: keras.Model, x: Rows) -> dict[str, np.ndarray]:
     """Answers (N,) by task."""
     answers = model.predict(x, batch_size=_PREDICT_BATCH, verbose=0)
+    if not isinstance(answers, Mapping):  # one task: an array
+        answers = {model.output_names[0]: answers}
     return {task: np.ravel(answer) for task, answer in answers.items()}
 
 
@@ -179,7 +181,8 @@ def _train(
     arguments = {**sized(card.name, settings), **arguments}
     types = [TASK_TYPES[task] for task in tasks]
     model = card(data.columns(settings), task_names=tasks, task_types=types, **arguments)
-    y = {task: data.labels["train"][task] for task in tasks}
+    labels = data.labels["train"]
+    y = labels[tasks[0]] if len(tasks) == 1 else {task: labels[task] for task in tasks}
     watch = Watch(
         TaskEvaluation(data.inputs["validation"], data.labels["validation"], predict),
         metric="val_score", words=_words,
