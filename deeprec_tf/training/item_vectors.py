@@ -61,10 +61,12 @@ def item_vectors(
     encoder = _encoder_of(language_model, tokens)
     known = _read(path, _fingerprint(encoder)) if path is not None else {}
     wanted = [_key(row) for row in tokens]
+    lengths = (tokens != 0).sum(axis=1)
     todo = [i for i in range(1, len(tokens)) if wanted[i] not in known]
+    todo.sort(key=lambda i: lengths[i])  # texts of like length are padded least
     for first in range(0, len(todo), batch_size):
         rows = todo[first : first + batch_size]
-        texts = tokens[rows][:, : max(int((tokens[rows] != 0).sum(axis=1).max()), 1)]
+        texts = tokens[rows][:, : max(int(lengths[rows].max()), 1)]
         vectors = keras.ops.convert_to_numpy(
             keras.ops.cast(encoder(texts, training=False), "float32")
         )

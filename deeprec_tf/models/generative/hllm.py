@@ -7,6 +7,7 @@ Departures from the paper and the authors' code:
 - one set of negatives is drawn a batch, uniformly, while the authors' are the items of the batch's
   own negative sequences;
 - a scale above its bound of 100 has a gradient nevertheless, so that it can come back;
+- Adam at 1e-3 by default, and AdamW at 1e-4, as published, where a pre-trained model is trained;
 - encoders such as BERT, which are not causal, are read as the mean over their tokens, without
   [ITEM]; small decoders can begin from scratch, for users and for items;
 - items and users may have features beside the text and the history;
@@ -20,6 +21,7 @@ import keras
 
 from deeprec_tf.candidates import AllItems, Sampled, candidate_sets
 from deeprec_tf.engine import RecModel
+from deeprec_tf.features import VarLenSparseFeat
 from deeprec_tf.generative import known_of_all, parameters
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.core.mlp import MLP
@@ -30,6 +32,7 @@ from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_vector import LearnedVector
 from deeprec_tf.layers.sequence.with_context import WithContext
 from deeprec_tf.losses import Softmax
+from deeprec_tf.optimizers import FineTuneAdamW
 from deeprec_tf.recall import (
     cosine_temperature,
     item_tower,
@@ -57,6 +60,7 @@ MODES = ("retrieval", "ranking")
 FUSIONS = ("late", "concat", "early")  # "concat" is what Torch-RecHub calls the late one
 MAXLEN = 50
 TEMPERATURE = 0.07
+FINE_TUNING_RATE = 1e-4
 NEGATIVES, SAME_TEXT = 512, 0.99
 LLM = {
     "model_name": None, "user_model_name": None, "hidden_size": None, "num_heads": 2,
@@ -90,7 +94,7 @@ def HLLM(
     negatives=None,
     temperature=None,
     item_table=None,
-    optimizer="adam",
+    optimizer=None,
     loss=None,
     metrics=None,
     jit_compile="auto",
@@ -126,7 +130,8 @@ def HLLM(
             scale, 1/.07 at the start and 100 at most. When None .07 for all items, else "learned".
         item_table: `{column: array}` of the features of all items, where they have some beside
             the id.
-        optimizer: Keras optimizer or name.
+        optimizer: Keras optimizer or name. When None Adam, but AdamW at 1e-4, with weight decay .01
+            on matrices, where a pre-trained language model is trained.
         loss: retrieval: a `deeprec_tf.losses.RankingLoss` or its name, the softmax when None;
             ranking: a Keras loss, the binary cross-entropy when None.
         metrics: ranking: the task's own when None; `RetrievalEvaluation` measures retrieval.
@@ -175,8 +180,7 @@ def HLLM(
     inputs = build_input_layers([*users, *columns])
     tables = two_sided_tables(users, columns)
     known, alone = known_of_all(columns, users, item_table) if ranks else (columns, [])
-    maxlen = max(getattr(column, "maxlen", 0) for column in users) + ranks
-    user_llm = user_decoder(llm, maxlen, owner="HLLM")
+    user_llm = user_decoder(llm, _longest(users, columns) + ranks, owner="HLLM")
     hidden_size = _hidden_size(llm, user_llm)
     arguments = (known, inputs, tables, item_tower(known, hidden_size))
     options = {"item_table": item_table, "owner": "HLLM"}
@@ -186,6 +190,8 @@ def HLLM(
     )
     history = user_sequence(users, items)  # vectors (B, T, D)
 
+    if optimizer is None:
+        optimizer = _optimizer(llm)
     if negatives is None:
         negatives = "all" if encoder is None else Sampled(NEGATIVES, hide_similar=SAME_TEXT)
     temperature = _temperature(temperature, None if ranks else loss, negatives)
@@ -312,6 +318,23 @@ def _hidden_size(llm, user_llm):
             "wide. Leave hidden_size out."
         )
     return llm["hidden_size"] if own is None else own
+
+
+def _longest(users, columns):
+    """The longest history: of the columns that share the item's table."""
+    table = columns[0].embedding_name
+    return max(
+        (c.maxlen for c in users
+         if isinstance(c, VarLenSparseFeat) and c.embedding_name == table), default=MAXLEN,
+    )  # fmt: skip
+
+
+def _optimizer(llm):
+    """Fine-tuning's where there is something to be tuned."""
+    tunes_items = llm["model_name"] is not None and llm["trainable_layers"] != 0
+    if tunes_items or llm["user_model_name"] is not None:
+        return FineTuneAdamW(FINE_TUNING_RATE)
+    return "adam"
 
 
 def _temperature(temperature, loss, negatives):

@@ -9,6 +9,7 @@ from deeprec_tf.candidates import InBatch, Sampled
 from deeprec_tf.engine import ROW_LOSS
 from deeprec_tf.export import item_encoder, user_encoder
 from deeprec_tf.models import HLLM, HLLMModel
+from deeprec_tf.optimizers import FineTuneAdamW
 from deeprec_tf.tables import table_values
 from deeprec_tf.training import item_vectors
 from tests.language_models import minilm, tiny_bert, tiny_gpt2, tiny_llama
@@ -174,6 +175,30 @@ def test_user_llm_of_a_pre_trained_decoder():
     assert not any("token_embedding" in name for name in names)
 
 
+@pytest.mark.parametrize("name", ["decoders", "scratch"])
+def test_a_saved_model_comes_back_with_its_language_models(name, tmp_path):
+    llm = SMALL if name == "scratch" else {
+        "model_name": tiny_gpt2(), "user_model_name": tiny_llama(), "lora_rank": 2,
+    }  # fmt: skip
+    model = HLLM(*COLUMNS, item_tokens=TOKENS, llm_params=llm, negatives=Sampled(8))
+    x = walks(rows=6)
+    model.fit(x, epochs=1, verbose=0)
+    model.save(tmp_path / "hllm.keras")
+    again = keras.saving.load_model(tmp_path / "hllm.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    for ours, theirs in zip(model.weights, again.weights, strict=True):
+        assert ours.trainable == theirs.trainable
+    assert np.isfinite(again.fit(x, epochs=1, verbose=0).history["loss"]).all()
+
+
+def test_pre_trained_models_are_tuned_at_a_low_rate():
+    tuned = HLLM(*COLUMNS, item_tokens=TOKENS, llm_params={"model_name": tiny_bert()})
+    assert isinstance(tuned.optimizer, FineTuneAdamW)
+    assert float(tuned.optimizer.learning_rate) == pytest.approx(1e-4)
+    plain = HLLM(*COLUMNS, item_embeddings=VECTORS, llm_params=SMALL)
+    assert not isinstance(plain.optimizer, FineTuneAdamW)
+
+
 def test_a_local_folder_is_read():
     model = HLLM(
         *COLUMNS, item_tokens=TOKENS + 1000 * (TOKENS > 0),
@@ -282,6 +307,8 @@ def test_features_of_user_and_target_meet_in_the_fusion():
          r"texts of 16 tokens and \[ITEM\] comes behind them, but .* reads 16"),
         ({"item_embeddings": VECTORS, "llm_params": {
             "user_model_name": tiny_gpt2(), "hidden_size": 6}}, "hidden_size 6, but the user LLM"),
+        ({"item_embeddings": VECTORS, "llm_params": {"user_model_name": tiny_bert()}},
+         "user_llm: the backbone must be one of .*, got BertBackbone"),
     ],
 )  # fmt: skip
 def test_errors(options, message):
