@@ -58,6 +58,17 @@ def _short_enough(owner: str, name: str, values: tf.Tensor, maxlen: int) -> tf.T
 class InputPath(Model):
     """Checks arrays against the columns, lifts labels and makes datasets; a part of `RecModel`."""
 
+    def _check_steps(self) -> None:
+        """Several steps in one loop are refused where TensorFlow fails at them."""
+        strategy, steps = self.distribute_strategy, self.steps_per_execution
+        on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+        if strategy.num_replicas_in_sync > 1 and steps > 1 and not on_tpu and not self.run_eagerly:
+            raise ValueError(
+                f"{self.name}.fit: steps_per_execution={steps} on {strategy.num_replicas_in_sync} "
+                "replicas: TensorFlow can't gather the gradients of tables in that loop. Compile "
+                "with steps_per_execution=1."
+            )
+
     def _is_arrays(self, x: Any) -> bool:
         return hasattr(x, "keys") and bool(self._columns_config)
 
@@ -166,6 +177,8 @@ class InputPath(Model):
 
     def _prepare(self, where, x, y=None, sample_weight=None, batch_size=None, **kwargs):
         """What Keras is to be given for (x, y, sample_weight)."""
+        if where == "fit":
+            self._check_steps()
         if isinstance(x, tf.data.Dataset):
             return self._prepare_dataset(x), y, sample_weight
         if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):

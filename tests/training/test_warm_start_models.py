@@ -36,6 +36,8 @@ def test_old_ids_predict_the_same_bits(model):
     kept = set()
     if "item_codes" in get_model(model).needs:  # the catalogue is one argument; users are added
         kept = {"embedding_item_codes", "embedding_item_id", "embedding_tokens"}
+    for name in {"item_embeddings", "item_tokens"} & set(options):
+        options[name] = np.concatenate([options[name], options[name][1 : 1 + MORE]])
     for name in {"num_users", "num_items"} & set(options):
         options[name] += MORE
     larger = dataclasses.replace(
