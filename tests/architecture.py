@@ -16,7 +16,7 @@ CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "i
         "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
         "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
-        "generation", "text_items"}  # fmt: skip
+        "code_models", "text_items"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -76,7 +76,7 @@ RULES = {
         {"layers.core.table_embedding", "optimizers.rows", "task_gradients"},
         NUMERIC | {"tensorflow"}, set(),
     ),
-    "generation": ({"identifiers"}, {"numpy"}, set()),
+    "code_models": ({"identifiers"}, {"numpy"}, set()),
     "identifiers": ({"identifiers", "layers"}, NUMERIC, set()),
     "roles": ({"features"}, set(), set()),
     "labels": (set(), {"numpy"}, set()),

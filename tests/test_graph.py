@@ -2,7 +2,14 @@ import keras
 import pytest
 
 from deeprec_tf import RecModel, SparseFeat, VarLenSparseFeat
-from deeprec_tf.graph import columns_of_inputs, inference_outputs, inputs_of, joint_output
+from deeprec_tf.graph import (
+    columns_of_inputs,
+    inference_outputs,
+    inputs_of,
+    joint_output,
+    prediction_outputs,
+)
+from deeprec_tf.layers import PredictionLayer
 from deeprec_tf.models import DIEN
 from tests.models.samples import WITH_NEGATIVES
 
@@ -46,6 +53,23 @@ def test_models_without_a_prediction():
     assert inference_outputs(keras.Model(inputs, {"score": output})).keys() == {"score"}
     with pytest.raises(ValueError, match="tower: there is no PredictionLayer to cut the model at"):
         inference_outputs(RecModel(inputs, output, name="tower"))
+
+
+def test_a_layer_that_serves_answers_for_the_model():
+    class Doubled(keras.layers.Layer):
+        def call(self, x, bias=0.0):
+            return x + bias
+
+        def serve(self, x, bias=0.0):
+            return {"doubled": keras.layers.Rescaling(2.0)(x)}
+
+    inputs = keras.Input((1,), name="x")
+    output = PredictionLayer("regression", name="score")(Doubled()(inputs, bias=1.0))
+    model = keras.Model(inputs, output)
+    assert list(prediction_outputs(model)) == ["score"]
+    served = inference_outputs(model)
+    assert list(served) == ["doubled"]
+    assert keras.Model(inputs, served)(keras.ops.ones((1, 1)))["doubled"].numpy().item() == 2.0
 
 
 def test_columns_of_inputs_drop_what_is_gone():

@@ -19,8 +19,11 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+from generative import text_vectors
+from next_item import DATA as AMAZON
 from rows import Rows, cpu_seconds, use_one_thread
 
+from deeprec_tf.code_models import PRESETS
 from deeprec_tf.data import ColaRecRows, data_dir, tokenize_texts
 from deeprec_tf.evaluation import evaluate_retrieval, rank_in_lists, retrieval_metrics
 from deeprec_tf.export import inference_model, item_encoder
@@ -30,12 +33,16 @@ from deeprec_tf.training import BackupAndRestore
 
 DATA, METRICS, K = "Amazon Beauty, general", ("recall", "ndcg"), (5, 10, 20)
 EPOCHS, BATCH = 10, 128
-SIZE = {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": "short"}
+SIZES: dict[str, dict[str, Any]] = {
+    "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": "short"},
+    "full": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "preset": "long"},
+}
 REDUCED = "reduced: width 64, 2 + 2 layers, 10 epochs, from scratch; published: T5-small"
 # The ablation: name of the row, identifiers, and arguments of ColaRec.
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "ColaRec": ("lightgcn", {}),
     "ColaRec, random codes": ("random", {}),
+    "ColaRec, text codes": ("text", {}),
     "ColaRec, no content": ("lightgcn", {"item_tokens": None}),
     "ColaRec, no indexing": ("lightgcn", {"tasks": ("bpr", "contrast")}),
     "ColaRec, no contrast": ("lightgcn", {"tasks": ("index", "bpr")}),
@@ -78,6 +85,9 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
     gid, arguments = RUNS[name]
     if gid == "random":
         codes = random_codes(data.items, seed=seed)
+    elif gid == "text":
+        vectors = text_vectors(AMAZON["beauty"], options.checkpoints)
+        codes = hierarchical_kmeans_codes(vectors, seed=seed)
     else:
         ids = {"item_id": np.arange(1, data.items + 1)}
         vectors = item_encoder(peer).predict(ids, verbose=0)["item_vector"]
@@ -87,13 +97,14 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
     tokens = arguments.get("item_tokens", data.tokens)
     arguments = {key: value for key, value in arguments.items() if key != "item_tokens"}
     model = ColaRec(
-        codes, tokens, num_users=data.num_users, beam_width=100, num_results=50, **SIZE,
+        codes, tokens, num_users=data.num_users, beam_width=100, num_results=50,
+        **SIZES[options.size],
         **arguments,
         optimizer=keras.optimizers.AdamW(5e-4, global_clipnorm=1.0),
     )  # fmt: skip
     model.shuffle_seed = seed
     rows = ColaRecRows(data.train, codes, seed=seed)
-    folder = options.checkpoints / f"{name}-{seed}".replace(" ", "_")
+    folder = options.checkpoints / f"{name}-{options.size}-{seed}".replace(" ", "_")
     x, callbacks = rows(0), [BackupAndRestore(folder)]
     if options.steps:
         x, callbacks = {n: v[: options.steps * BATCH] for n, v in x.items()}, []
@@ -102,13 +113,14 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
         redraw=None if options.steps else rows,
     )  # fmt: skip
     users = slice(None, 256 if options.steps else None)
-    asked = rows.contexts(data.users[users], 10)
+    asked = rows.contexts(data.users[users], PRESETS[SIZES[options.size]["preset"]][0])
     found = inference_model(model).predict(asked, batch_size=128, verbose=0)
     ranks = rank_in_lists(
         found["ids"], data.targets[users], item_count=data.items, seen=data.seen[users]
     )
     return {
-        "parameters": model.count_params(), "epoch": options.epochs or EPOCHS, "remark": REDUCED,
+        "parameters": model.count_params(), "epoch": options.epochs or EPOCHS,
+        "remark": REDUCED if options.size == "reduced" else "T5-small's size, from scratch",
         **retrieval_metrics(ranks, k=K, metrics=METRICS),
     }  # fmt: skip
 
@@ -120,6 +132,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=names, choices=names)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="print a row of so many epochs, add none")
+    parser.add_argument("--size", default="reduced", choices=list(SIZES))
     parser.add_argument("--steps", type=int, help="and of so few steps, 256 users asked")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/colarec"))
     options = parser.parse_args()

@@ -35,10 +35,22 @@ from deeprec_tf.text import load_backbone, token_offset
 from deeprec_tf.training import BackupAndRestore
 
 MAXLEN, BATCH, EPOCHS, PATIENCE = 20, 256, 40, 3
-SIZE = {
-    "hidden_size": 64, "num_layers": 2, "num_heads": 4, "head_size": 16, "feed_forward_units": 256,
+# Arguments of TIGER, and codes of a level. The published size takes days here.
+SIZES: dict[str, tuple[dict[str, int], int]] = {
+    "reduced": (
+        {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "head_size": 16,
+         "feed_forward_units": 256}, 64,
+    ),
+    "full": (
+        {"hidden_size": 128, "num_layers": 4, "num_heads": 6, "head_size": 64,
+         "feed_forward_units": 1024}, 256,
+    ),
 }  # fmt: skip
-REDUCED = "reduced: width 64, 2 + 2 layers, at most 40 epochs; published: 128, 4 + 4, 200,000 steps"
+REDUCED = (
+    "reduced: width 64, 2 + 2 layers, 3 x 64 codes, at most 40 epochs; published: 128, 4 + 4, "
+    "3 x 256, 200,000 steps"
+)
+ASKED_EXACTLY = 64  # users whose answers are compared with those of a beam as wide as the catalogue
 MODELS = ("TIGER", "TIGER, random codes", "SASRec, same budget")
 
 
@@ -100,20 +112,22 @@ class Budget(keras.callbacks.Callback):
 
 def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> dict:
     """One row of TIGER."""
+    size, book = SIZES[options.size]
     if name.endswith("random codes"):
-        codes = random_codes(parts.items, 4, 64, seed=seed)
+        codes = random_codes(parts.items, 4, book, seed=seed)
     else:
-        codes = residual_kmeans_codes(text_vectors(data, options.checkpoints), 3, 64, seed=seed)
+        codes = residual_kmeans_codes(text_vectors(data, options.checkpoints), 3, book, seed=seed)
     keras.utils.set_random_seed(seed)
     model = TIGER(
-        codes, num_users=parts.users, maxlen=MAXLEN, num_results=30, beam_width=50, **SIZE,
+        codes, num_users=parts.users, maxlen=MAXLEN, num_results=30, beam_width=50, **size,
         optimizer=keras.optimizers.AdamW(1e-3),
     )  # fmt: skip
     model.shuffle_seed = seed
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=PATIENCE, restore_best_weights=True
     )
-    folder = options.checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
+    folder = f"{data.folder}-{name}-{options.size}-{seed}".replace(" ", "_")
+    folder = options.checkpoints / folder
     callbacks = [stop, BackupAndRestore(folder, callbacks=[stop])]
     test, seen = parts.test, parts.seen
     if options.steps:
@@ -129,9 +143,20 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
     scores = history.history.get("val_loss", [0.0])
     return {
         "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
-        "code_use": codes.code_use[0], "remark": REDUCED,
+        "code_use": codes.code_use[0], "beam_recall": beam_recall(model, asked, found["ids"]),
+        "remark": REDUCED if options.size == "reduced" else "published size",
         **retrieval_metrics(ranks, k=K, metrics=METRICS),
     }  # fmt: skip
+
+
+def beam_recall(model: keras.Model, asked: dict[str, np.ndarray], ids: np.ndarray) -> float:
+    """Share of the ten best items, by a beam as wide as the catalogue, that the beam has found."""
+    decoder = model.get_layer("decoder")
+    before, decoder.beam_width = decoder.beam_width, decoder.tree.num_items
+    some = {name: values[:ASKED_EXACTLY] for name, values in asked.items()}
+    exact = inference_model(model).predict(some, batch_size=4, verbose=0)["ids"][:, :10]
+    decoder.beam_width = before
+    return float(np.mean([np.isin(e, i[:10]).mean() for e, i in zip(exact, ids, strict=False)]))
 
 
 def sasrec(data: Data, seconds: float, seed: int, steps: int | None) -> dict:
@@ -139,7 +164,8 @@ def sasrec(data: Data, seconds: float, seed: int, steps: int | None) -> dict:
     parts = LeaveOneOut(data)
     keras.utils.set_random_seed(seed)
     model = SASRec(
-        *next_item_columns(parts.items, data.maxlen, SIZE["hidden_size"]), num_heads=1,
+        *next_item_columns(parts.items, data.maxlen, SIZES["reduced"][0]["hidden_size"]),
+        num_heads=1,
         dropout=data.dropout, optimizer=keras.optimizers.Adam(1e-3, beta_2=0.98),
     )  # fmt: skip
     model.shuffle_seed = seed
@@ -160,6 +186,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["beauty", "toys"], choices=list(DATA)[:2])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--size", default="reduced", choices=list(SIZES))
     parser.add_argument("--steps", type=int, help="print a row of so many steps, add none")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/generative"))
     options = parser.parse_args()

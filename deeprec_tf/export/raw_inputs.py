@@ -89,6 +89,16 @@ class RawInputs:
             values[history.column.name] = self._ids(history, raw)
         return {name: _fitted(values[name], spec) for name, spec in self._wanted.items()}
 
+    @property
+    def item_category(self) -> str | None:
+        """The category of the first history, None without one."""
+        return self._histories[0].category if self._histories else None
+
+    @property
+    def item_count(self) -> int:
+        """Ids there are of what the first history holds."""
+        return self._histories[0].column.vocabulary_size
+
     def _raw_specs(self) -> dict[str, tf.TensorSpec]:
         specs = {}
         encoded = set() if self._made is None else set(self._made.output)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from deeprec_tf.export.artifact import Arrays, Artifact
 from deeprec_tf.export.cuts import inference_model
+from deeprec_tf.export.raw_answers import IDS, RawAnswers
 from deeprec_tf.export.raw_inputs import RawInputs
 from deeprec_tf.export.signatures import input_specs_of, tensor_infos
 from deeprec_tf.string_keys import string_keys
@@ -30,7 +31,8 @@ def export_saved_model(
     `dtype="string"` as strings. With an encoder it takes raw strings and numbers: what the
     encoder was fitted on, and histories as raw values of the category whose table they share
     (see `RawInputs`); inputs the encoder knows nothing of stay as they are. A second signature,
-    `ids`, then takes the model's inputs, for callers who encode themselves.
+    `ids`, then takes the model's inputs, for callers who encode themselves. A model that generates
+    items answers with "ids" and "scores"; with an encoder the ids are the items' raw keys.
 
     Batch and time axis are open. A version appears whole or not at all, so a server may watch
     the folder.
@@ -73,9 +75,16 @@ def export_saved_model(
         raw_inputs = RawInputs(encoder, served)
         archive.track(raw_inputs.layer)
         answer = archive.add_endpoint(ID_SIGNATURE, from_inputs, [input_specs_of(served)])
-        archive.add_endpoint(
-            SERVING_SIGNATURE, lambda raw: answer(raw_inputs(raw)), [raw_inputs.specs]
-        )
+        to_keys = None
+        if IDS in served.output and raw_inputs.item_category is not None:
+            to_keys = RawAnswers(encoder, raw_inputs)
+            archive.track(to_keys)
+
+        def from_raw(raw):
+            answers = answer(raw_inputs(raw))
+            return answers if to_keys is None else to_keys(answers)
+
+        archive.add_endpoint(SERVING_SIGNATURE, from_raw, [raw_inputs.specs])
     write_whole(archive, target)
     return target
 

@@ -23,6 +23,7 @@ MODULES = (
     "deeprec_tf.export",
     "deeprec_tf.retrieval",
     "deeprec_tf.identifiers",
+    "deeprec_tf.code_models",
     "deeprec_tf.layers",
 )
 FAMILY_TITLES = {

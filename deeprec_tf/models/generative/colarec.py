@@ -14,9 +14,9 @@ Departures from the paper:
 
 import keras
 
+from deeprec_tf.code_models import checked_tokens, refuse_narrow_beam, sizes_of_preset
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import SparseFeat, VarLenSparseFeat
-from deeprec_tf.generation import checked_tokens, refuse_narrow_beam, sizes_of_preset
 from deeprec_tf.identifiers.item_codes import item_codes_of
 from deeprec_tf.identifiers.prefix_tree import PrefixTree
 from deeprec_tf.inputs import build_input_layers

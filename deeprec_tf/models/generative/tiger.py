@@ -10,9 +10,9 @@ Departures from the paper:
 
 import keras
 
+from deeprec_tf.code_models import refuse_narrow_beam
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import SparseFeat, VarLenSparseFeat
-from deeprec_tf.generation import refuse_narrow_beam
 from deeprec_tf.identifiers.item_codes import item_codes_of
 from deeprec_tf.identifiers.prefix_tree import PrefixTree
 from deeprec_tf.inputs import build_embedding_layers, build_input_layers, embedding_lookup

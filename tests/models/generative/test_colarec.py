@@ -213,6 +213,16 @@ def test_saved_and_exported_models_answer_alike(trained, tmp_path):
         np.testing.assert_allclose(got["scores"], wanted["scores"], atol=1e-4)
 
 
+def test_the_size_of_t5_small_trains():
+    model = build(
+        hidden_size=512, num_layers=6, num_heads=8, preset="long", dropout=0.1,
+        optimizer=keras.optimizers.AdamW(5e-4, global_clipnorm=1.0),
+    )  # fmt: skip
+    x = {name: values[:2] for name, values in ROWS(0).items()}
+    losses = [model.train_on_batch(x, return_dict=True)["loss"] for _ in range(3)]
+    assert np.isfinite(losses).all()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

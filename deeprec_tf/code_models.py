@@ -1,4 +1,4 @@
-"""What models share that generate items by codes: presets, and checks of what they are given."""
+"""What models of item codes share: presets, checks of what they are given, T5's weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from deeprec_tf.identifiers.item_codes import ItemCodes
+
+__all__ = ["load_t5_weights"]
 
 # Context items, tokens of an item's text, tokens of a sequence.
 PRESETS = {

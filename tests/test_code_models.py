@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeprec_tf.generation import checked_tokens, load_t5_weights, sizes_of_preset
+from deeprec_tf.code_models import checked_tokens, load_t5_weights, sizes_of_preset
 from deeprec_tf.identifiers import random_codes
 from deeprec_tf.models import TIGER, ColaRec
 from deeprec_tf.tables import table_values
