@@ -218,9 +218,11 @@ def test_the_size_of_t5_small_trains():
         hidden_size=512, num_layers=6, num_heads=8, preset="long", dropout=0.1,
         optimizer=keras.optimizers.AdamW(5e-4, global_clipnorm=1.0),
     )  # fmt: skip
-    x = {name: values[:2] for name, values in ROWS(0).items()}
-    losses = [model.train_on_batch(x, return_dict=True)["loss"] for _ in range(3)]
-    assert np.isfinite(losses).all()
+    model.run_eagerly = True  # one step: not worth a trace
+    loss = model.train_on_batch(
+        {name: values[:2] for name, values in ROWS(0).items()}, return_dict=True
+    )["loss"]
+    assert np.isfinite(loss) and model.count_params() > 40e6
 
 
 @pytest.mark.parametrize(
