@@ -94,15 +94,16 @@ RUNS = {
     "DSSM": Run("DSSM", {"hidden_units": (128, 64), "dropout": 0.2}, prefixes=True),
     "MIND": Run("MIND", {"dropout": 0.2}, prefixes=True),
     "ComiRec": Run("ComiRec", {}, prefixes=True),
-    "HSTU": Run("HSTU", {"transformer_params": {"dropout": None}}, NO_TIMES),
+    "HSTU": Run("HSTU", {"transformer_params": {"dropout": None}}, remark=NO_TIMES),
     "HSTU, 128 sampled": Run(
         "HSTU",
         {"transformer_params": {"dropout": None}, "negatives": Sampled(128, each=True)},
-        f"the paper's loss, 128 uniform negatives a position; {NO_TIMES}",
+        remark=f"the paper's loss, 128 uniform negatives a position; {NO_TIMES}",
     ),
     "HSTU-large": Run(
         "HSTU",
-        {"transformer_params": {"num_layers": 8, "num_heads": 2, "dropout": None}}, NO_TIMES,
+        {"transformer_params": {"num_layers": 8, "num_heads": 2, "dropout": None}},
+        remark=NO_TIMES,
     ),
 }
 WIDTH, BATCH, PREFIX_BATCH, RATE = 64, 128, 512, 1e-3
