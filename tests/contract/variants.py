@@ -53,7 +53,9 @@ VARIANTS = {
             {**NO_VECTORS, "llm_params": {"hidden_size": 8, "num_layers": 1, "dropout": 0.0},
              "negatives": InBatch(number=16)}, ("context",), None,
         ),
-        "ranking": ({"mode": "ranking", "fusion_params": {"fusion_dims": (6,)}}, (), None),
+        "ranking": (
+            {"mode": "ranking", "fusion_params": {"fusion_dims": (6,), "dropout": 0.0}}, (), None,
+        ),
         "ranking_early": (
             {"mode": "ranking", "temperature": 0.5, "fusion_params": {
                 "fusion_type": "early", "fusion_dims": (), "generative_weight": 0.5,
