@@ -9,7 +9,7 @@ TASKS = ("item", "user")
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class ContentSequence(keras.layers.Layer):
-    """[task] [users' atoms] [item's atom, its text] ... [end], real ones next to each other.
+    """Task, users' atoms, each item's atom and its text, end: real ones next to each other.
 
     Each vector gets that of its input position: 1 the task, 2 users, 3 an item's atom and from 4 on
     its text, anew at every item, 0 the end, which is nothing but its position. Of what is longer
