@@ -1,9 +1,11 @@
 """HLLM: Hierarchical Large Language Model (Chen et al., 2024).
 
 Departures from the paper and the authors' code:
-- with known vectors of the items (`item_embeddings`) the loss is the softmax over all items at a
-  fixed temperature of .07, as Torch-RecHub has it; from texts it is the paper's InfoNCE with items
-  drawn for the batch, 512 of them, and a learned scale;
+- with known vectors of the items (`item_embeddings`) the loss is the softmax over all items, of
+  cosines at a fixed temperature of .07; from texts it is the paper's InfoNCE with items drawn for
+  the batch, 512 of them, and a learned scale;
+- users are read without times, as published; a decoder from scratch is SASRec's pre-norm block,
+  whose feed-forward network is as wide as the vectors;
 - one set of negatives is drawn a batch, uniformly, while the authors' are the items of the batch's
   own negative sequences;
 - a scale above its bound of 100 has a gradient nevertheless, so that it can come back;
