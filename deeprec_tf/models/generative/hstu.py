@@ -201,19 +201,8 @@ def HSTU(
     tokens = keras.layers.Dropout(sizes["dropout"], name="embedding_dropout")(tokens)
 
     # The user's features go before them.
-    real, prefix = mask, len(history.context)
-    if prefix:
-        tokens = keras.layers.Concatenate(axis=1, name="with_prefix")(
-            [*_prefix(inputs, tables, history.context, width), tokens]
-        )  # (B, P + S, D)
-        times, asked, real = (
-            None if tensor is None else keras.ops.pad(
-                keras.ops.cast(tensor, "int32") if tensor is mask else tensor,
-                ((0, 0), (prefix, 0)), constant_values=int(tensor is mask),
-            )
-            for tensor in (times, asked, mask)
-        )
-        real = keras.ops.greater(real, 0)
+    prefix = _prefix(inputs, tables, history.context, width)
+    tokens, *beside_tokens = _with_prefix(prefix, tokens, mask, times, asked)  # (B, P + S, D)
 
     # Sequential transduction.
     states = tokens
@@ -221,10 +210,10 @@ def HSTU(
         states = HSTUBlock(
             sizes["num_heads"], _head_size(sizes, width), places=pairs * maxlen + ranks,
             normalizer=maxlen if window is None else min(maxlen, window),
-            window=None if window is None else pairs * window, prefix=prefix,
+            window=None if window is None else pairs * window, prefix=len(prefix),
             dropout=sizes["dropout"], name=f"block_{i}",
-        )(states, real, *(() if times is None else (times, asked)))
-    states = states[:, prefix:] if prefix else states  # (B, S, D)
+        )(states, *beside_tokens)
+    states = states[:, len(prefix) :] if prefix else states  # (B, S, D)
 
     if not ranks:
         # The user is the last state; each state is to score the next item highest.
@@ -242,19 +231,7 @@ def HSTU(
             metrics=metrics, jit_compile=jit_compile, name=name,
         )
 
-    # The target's state tells whether it is clicked, an item's what was done with it.
-    state = LastStep(name="target_state")(states, mask)  # (B, D)
-    if actions is None:
-        output = prediction(state)
-    else:
-        heads = keras.layers.Dense(
-            actions.shape[-1], use_bias=False, name="heads", dtype="float32"
-        )
-        logit = RowPart(0, 1, name="logit", dtype="float32")(heads(state))
-        of_items = heads(states[:, :-1:2])  # (B, T, A)
-        output = ActionLoss(name="auxiliary_loss")(
-            prediction(logit, is_logit=True), of_items, actions, item_mask
-        )
+    output = _answer(states, mask, actions, item_mask)
     model = RecModel(inputs, output, feature_columns=feature_columns, name=name)
     return compiled(model, optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile)
 
@@ -314,8 +291,35 @@ def _target(items, alone, inputs, tables, width):
 
 def _prefix(inputs, tables, context, width):
     """A token (B, 1, D) for each of the user's features."""
+    tokens = []
     for column in context:
         token = keras.layers.Dense(width, name=f"{column.name}_token")(
             embedding_lookup(inputs, tables, [column])
         )
-        yield keras.layers.Reshape((1, width), name=f"{column.name}_place")(token)
+        tokens.append(keras.layers.Reshape((1, width), name=f"{column.name}_place")(token))
+    return tokens
+
+
+def _with_prefix(prefix, tokens, mask, times, asked):
+    """Tokens, their mask and, where there are some, their times, behind a prefix without times."""
+    beside = [mask] if times is None else [mask, times, asked]
+    if prefix:
+        tokens = keras.layers.Concatenate(axis=1, name="with_prefix")([*prefix, tokens])
+        ahead = ((0, 0), (len(prefix), 0))
+        real = keras.ops.pad(keras.ops.cast(mask, "int32"), ahead, constant_values=1)
+        beside[0] = keras.ops.greater(real, 0)
+        beside[1:] = [keras.ops.pad(one, ahead) for one in beside[1:]]
+    return tokens, *beside
+
+
+def _answer(states, mask, actions, item_mask):
+    """The target's state tells whether it is clicked, an item's what was done with it."""
+    state = LastStep(name="target_state")(states, mask)  # (B, D)
+    if actions is None:
+        return prediction(state)
+    heads = keras.layers.Dense(actions.shape[-1], use_bias=False, name="heads", dtype="float32")
+    logit = RowPart(0, 1, name="logit", dtype="float32")(heads(state))
+    of_items = heads(states[:, :-1:2])  # (B, T, A)
+    return ActionLoss(name="auxiliary_loss")(
+        prediction(logit, is_logit=True), of_items, actions, item_mask
+    )

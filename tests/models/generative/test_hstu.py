@@ -162,6 +162,33 @@ def test_features_of_the_items_come_from_their_table():
         HSTU(USERS, [*POSITIVE, category])
 
 
+def test_long_histories_are_exported_and_equal_short_ones(tmp_path):
+    """maxlen 600 attends in chunks; with the same n and places it answers as maxlen 500 does."""
+    import onnxruntime
+
+    from deeprec_tf.export import export_onnx
+
+    times = [VarLenDenseFeat("hist_time", 600, dtype="int64"), TIMES[1]]
+    users, items = next_item_columns(ITEMS, maxlen=600, embedding_dim=WIDTH)
+    model, _ = noise(HSTU([*users, *times], items, transformer_params=SMALL))
+    generator = np.random.default_rng(0)
+    real = np.arange(300) < np.array([[300], [140]])
+    x = {
+        "hist_item_id": (generator.integers(1, ITEMS + 1, real.shape) * real).astype("int32"),
+        "hist_time": np.cumsum(generator.integers(1, 1000, real.shape), axis=1) * real,
+        "time": np.full((2, 1), 10**7), "item_id": np.array([1, 2], "int32"),
+    }  # fmt: skip
+    wanted = model.predict(x, verbose=0)
+    export_onnx(model, str(tmp_path / "hstu.onnx"))
+    session = onnxruntime.InferenceSession(tmp_path / "hstu.onnx")
+    (got,) = session.run(["score"], x)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    for layer in range(2):
+        model.get_layer(f"block_{layer}").places = 500  # attends at once
+    whole = keras.Model(model.inputs, model.output["score"])(x, training=False)
+    np.testing.assert_allclose(whole, wanted, atol=1e-5)
+
+
 # ---- ranking --------------------------------------------------------------------------------
 
 
