@@ -129,6 +129,18 @@ def test_a_user_feature_is_seen_by_every_step():
     assert (np.abs(one - other).max(axis=1)[full] > 1e-4).all()
 
 
+@pytest.mark.parametrize(
+    ("layers", "second", "wanted"),
+    [(1, 5, [50]), (2, 5, [10, 50]), (3, None, [10, 10, None]), (4, 0, [10, 10, None, None])],
+)
+def test_levels(layers, second, wanted):
+    windows = {"level1_window_size": 10, "level2_window_size": second}
+    model = HSTU(
+        USERS, POSITIVE, transformer_params={"num_layers": layers}, hierarchical_params=windows
+    )
+    assert [model.get_layer(f"block_{i}").window for i in range(layers)] == wanted
+
+
 def test_wide_windows_are_none():
     models = [
         noise(HSTU(USERS, POSITIVE, transformer_params=SMALL, hierarchical_params=windows))[0]
