@@ -10,7 +10,13 @@ import keras
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import FeatureColumn
 from deeprec_tf.graph import refuse_equal_names, refuse_taken_names
-from deeprec_tf.inputs import Tensors
+from deeprec_tf.inputs import (
+    Tensors,
+    build_embedding_layers,
+    build_input_layers,
+    embedding_lookup,
+    refuse_sequences,
+)
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
 from deeprec_tf.layers.multitask.dynamic_weight_average import DynamicWeightAverage
@@ -31,6 +37,20 @@ LOSS_WEIGHTINGS: dict[str, type[LossBalance]] = {
     "pcgrad": PCGrad,
 }
 TaskTypes = dict[str, str | int]
+
+
+def side_by_side(
+    owner: str, feature_columns: Sequence[FeatureColumn]
+) -> tuple[Tensors, Any]:
+    """Inputs by name, and what all columns give of a row side by side (B, C).
+
+    Raises:
+        ValueError: a sequence that is not pooled (combiner "none").
+    """
+    inputs = build_input_layers(feature_columns)
+    tables = build_embedding_layers(feature_columns)
+    refuse_sequences(owner, feature_columns)
+    return inputs, embedding_lookup(inputs, tables, feature_columns)
 
 
 def task_types_of(

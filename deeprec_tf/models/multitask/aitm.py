@@ -4,16 +4,10 @@ Departures from the paper: none in the model. What a task hands on comes from it
 z, not from its own q, as the paper's equation 2 has it and some implementations do not.
 """
 
-from deeprec_tf.inputs import (
-    build_embedding_layers,
-    build_input_layers,
-    embedding_lookup,
-    refuse_sequences,
-)
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.multitask.information_transfer import InformationTransfer
 from deeprec_tf.layers.multitask.order_penalty import OrderPenalty
-from deeprec_tf.multitask import multitask_model, task_head, task_types_of
+from deeprec_tf.multitask import multitask_model, side_by_side, task_head, task_types_of
 from deeprec_tf.registry import register_model
 
 
@@ -85,12 +79,9 @@ def AITM(
             "AITM: there must be two steps or more, and hidden units, got "
             f"task_names={task_names!r}, hidden_units={hidden_units!r}."
         )
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(feature_columns)
-    refuse_sequences("AITM", feature_columns)
+    inputs, flat = side_by_side("AITM", feature_columns)  # flat (B, C)
     tower = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
 
-    flat = embedding_lookup(inputs, tables, feature_columns)  # (B, C)
     states, previous = {}, None
     for task in tasks:
         state = MLP(hidden_units, **tower, name=f"{task}_bottom")(flat)  # (B, d), q

@@ -5,16 +5,10 @@ Departures from the paper: layers that both towers share may stand between the e
 stable.
 """
 
-from deeprec_tf.inputs import (
-    build_embedding_layers,
-    build_input_layers,
-    embedding_lookup,
-    refuse_sequences,
-)
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.multitask.joint_logit import JointLogit
-from deeprec_tf.multitask import multitask_model, task_logit, task_types_of
+from deeprec_tf.multitask import multitask_model, side_by_side, task_logit, task_types_of
 from deeprec_tf.registry import register_model
 
 
@@ -87,12 +81,9 @@ def ESMM(
             f"{task_names!r}."
         )
     click, conversion, both = task_names
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(feature_columns)
-    refuse_sequences("ESMM", feature_columns)
+    inputs, flat = side_by_side("ESMM", feature_columns)  # flat (B, C)
     tower = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
 
-    flat = embedding_lookup(inputs, tables, feature_columns)  # (B, C)
     shared = MLP(hidden_units, **tower, name="bottom")(flat) if hidden_units else flat
 
     logits = {

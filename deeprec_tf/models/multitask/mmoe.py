@@ -4,15 +4,9 @@ Departures from the paper: experts of any number of layers; gates may have hidde
 each expert through by itself (`gate_activation="sigmoid"`).
 """
 
-from deeprec_tf.inputs import (
-    build_embedding_layers,
-    build_input_layers,
-    embedding_lookup,
-    refuse_sequences,
-)
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.multitask.expert_gate import ExpertGate
-from deeprec_tf.multitask import multitask_model, task_head, task_types_of
+from deeprec_tf.multitask import multitask_model, side_by_side, task_head, task_types_of
 from deeprec_tf.registry import register_model
 
 
@@ -87,12 +81,9 @@ def MMoE(
     if num_experts < 1:
         raise ValueError(f"MMoE: num_experts must be at least 1, got {num_experts!r}.")
     tasks = task_types_of("MMoE", task_names, task_types)
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(feature_columns)
-    refuse_sequences("MMoE", feature_columns)
+    inputs, flat = side_by_side("MMoE", feature_columns)  # flat (B, C)
     tower = {"activation": expert_activation, "dropout": dropout, "batch_norm": batch_norm}
 
-    flat = embedding_lookup(inputs, tables, feature_columns)  # (B, C)
     names = [f"expert_{e}" for e in range(num_experts)]
     experts = [MLP(expert_units, **tower, name=expert)(flat) for expert in names]  # E of (B, D)
 

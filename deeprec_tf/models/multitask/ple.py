@@ -4,15 +4,9 @@ Departures from the paper: a gate is one matrix, as in its equations; experts of
 layers a level. `num_layers=1` is the paper's CGC.
 """
 
-from deeprec_tf.inputs import (
-    build_embedding_layers,
-    build_input_layers,
-    embedding_lookup,
-    refuse_sequences,
-)
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.multitask.expert_gate import ExpertGate
-from deeprec_tf.multitask import multitask_model, task_head, task_types_of
+from deeprec_tf.multitask import multitask_model, side_by_side, task_head, task_types_of
 from deeprec_tf.registry import register_model
 
 
@@ -93,15 +87,12 @@ def PLE(
             f"PLE: there must be an expert and a level, got {counts}, num_layers={num_layers!r}."
         )
     tasks = task_types_of("PLE", task_names, task_types)
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(feature_columns)
-    refuse_sequences("PLE", feature_columns)
+    inputs, flat = side_by_side("PLE", feature_columns)  # flat (B, C)
     tower = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
 
     def experts(owner, count, x):
         return [MLP(expert_units, **tower, name=f"{owner}_expert_{e}")(x) for e in range(count)]
 
-    flat = embedding_lookup(inputs, tables, feature_columns)  # (B, C)
     states, shared_state = dict.fromkeys(tasks, flat), flat
     for level in range(num_layers):
         at = f"level_{level}"

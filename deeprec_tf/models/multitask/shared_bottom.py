@@ -4,14 +4,8 @@ Departures from the paper: embeddings of categorical fields below, as all later 
 with it; any number of layers in the shared bottom and in the tasks' towers.
 """
 
-from deeprec_tf.inputs import (
-    build_embedding_layers,
-    build_input_layers,
-    embedding_lookup,
-    refuse_sequences,
-)
 from deeprec_tf.layers.core.mlp import MLP
-from deeprec_tf.multitask import multitask_model, task_head, task_types_of
+from deeprec_tf.multitask import multitask_model, side_by_side, task_head, task_types_of
 from deeprec_tf.registry import register_model
 
 
@@ -76,12 +70,9 @@ def SharedBottom(
         Caruana, Multitask Learning, Machine Learning 28, 1997.
     """
     tasks = task_types_of("SharedBottom", task_names, task_types)
-    inputs = build_input_layers(feature_columns)
-    tables = build_embedding_layers(feature_columns)
-    refuse_sequences("SharedBottom", feature_columns)
+    inputs, flat = side_by_side("SharedBottom", feature_columns)  # flat (B, C)
     tower = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
 
-    flat = embedding_lookup(inputs, tables, feature_columns)  # (B, C)
     shared = MLP(hidden_units, **tower, name="bottom")(flat)
 
     predictions = {
