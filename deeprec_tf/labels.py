@@ -10,10 +10,16 @@ import numpy as np
 RETRIEVAL = "retrieval"  # the type of a task whose loss the graph gives: that of recall
 
 
+def by_column(values: Any) -> Any:
+    """A DataFrame of several tasks as a dict; anything else as it is."""
+    if len(getattr(values, "columns", ())) > 1:
+        return {name: values[name] for name in values.columns}
+    return values
+
+
 def map_named(function: Callable[[Any], Any], values: Any) -> Any:
     """Applies a function to an array, or to each array of a dict by task name."""
-    if len(getattr(values, "columns", ())) > 1:  # a DataFrame of several tasks
-        values = {name: values[name] for name in values.columns}
+    values = by_column(values)
     if isinstance(values, Mapping):
         return {name: function(value) for name, value in values.items()}
     return function(values)
@@ -141,8 +147,8 @@ def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
 
 def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:
     """Weights as finite float32 arrays, one an input row; errors are ValueErrors."""
-    if isinstance(outputs, Mapping) and len(getattr(sample_weight, "columns", ())) > 1:
-        sample_weight = {name: sample_weight[name] for name in sample_weight.columns}
+    if isinstance(outputs, Mapping):
+        sample_weight = by_column(sample_weight)
     refuse_names(f"{owner}: sample_weight", sample_weight, outputs)
     weights = map_named(lambda w: np.asarray(w, "float32"), sample_weight)
     check_rows(f"{owner}: sample_weight", weights, x)
