@@ -50,6 +50,8 @@ class Case:
         entries: in the order in which they take turns.
         batch: rows of a training batch.
         trains_only: leave out predictions and requests.
+        counts: what the rate counts: "examples", the rows, or "next items", of which a row may
+            teach several.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Case:
     entries: tuple[Entry, ...]
     batch: int = 1024
     trains_only: bool = False
+    counts: str = "examples"
 
 
 RECHUB = (
@@ -157,6 +160,60 @@ CASES: dict[str, Case] = {
                 for one in RECHUB
             ),
         ),
+    ),
+    **{
+        model: Case(
+            model, "multitask", "Keras",
+            (
+                Entry("deeprec_tf", "deeprec_tf"),
+                Entry("Keras", "keras", "one Embedding a field"),
+                Entry("DeepCTR", "deepctr"),
+                *RECHUB,
+            ),
+        )
+        for model in ("MMoE", "PLE", "ESMM")
+    },
+    **{
+        model: Case(
+            model, "prefixes", "Keras",
+            (
+                Entry("deeprec_tf", "deeprec_tf", "a row a user, all its steps",
+                      workload="sequences"),
+                Entry("Keras, all steps", "keras", "a row a user, all its steps", {"all": True},
+                      workload="sequences"),
+                Entry("Keras", "keras", "a row a next item"),
+                *peers,
+            ),
+            batch=256, trains_only=True, counts="next items",
+        )
+        for model, peers in (
+            ("SASRec", ()),
+            (
+                "GRU4Rec",
+                tuple(Entry(one.label, one.subject,
+                            f"1 + 20 sampled items: less work; {one.remark}", one.options)
+                      for one in RECHUB),
+            ),
+        )
+    },
+    "NARM": Case(
+        "NARM", "prefixes", "Keras",
+        (Entry("deeprec_tf", "deeprec_tf"), Entry("Keras", "keras"), *RECHUB),
+        batch=256, trains_only=True, counts="next items",
+    ),
+    "DSSM": Case(
+        "DSSM", "two_towers", "Keras",
+        (
+            Entry("deeprec_tf", "deeprec_tf", "1,024 items a batch"),
+            Entry("Keras", "keras", "1,024 items a batch"),
+            Entry("DeepMatch", "deepctr", "255 of the batch's items: less work"),
+            *(
+                Entry(one.label, one.subject,
+                      f"255 of the batch's items: less work; {one.remark}", one.options)
+                for one in RECHUB
+            ),
+        ),
+        trains_only=True,
     ),
     "HSTU": Case(
         "HSTU", "long_history", "Keras",

@@ -237,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
                 "machine": machine(), "python": platform.python_version(),
                 "rounds": options.rounds, "seconds": options.seconds, "batch": case.batch,
-                "trains_only": case.trains_only, "subjects": found,
+                "trains_only": case.trains_only, "counts": case.counts, "subjects": found,
             }  # fmt: skip
             options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             print(f"\n{name}\n\n{case_table(results['cases'][name])}", flush=True)

@@ -29,6 +29,11 @@ BLOCK_HEADS = 8  # BST
 CROSS_LAYERS = 3  # DCNv2
 ATTENTION_LAYERS, HEADS, HEAD_SIZE = 3, 2, 8  # AutoInt
 BLOCKS, BLOCK_WIDTH, BLOCK_DROPOUT, TEMPERATURE = 2, 50, 0.2, 0.05  # HSTU, one head
+EXPERTS, EXPERT_UNITS, TASK_UNITS = 3, (256, 128), (64,)  # MMoE
+LEVELS, LEVEL_UNITS = 2, (256,)  # PLE: one expert a task and a shared one
+LAYERS, LAYER_HEADS, LAYER_DROPOUT = 2, 2, 0.5  # SASRec
+STATES, STATE_DROPOUT = 128, 0.3  # GRU4Rec
+SESSION, SESSION_DROPOUTS = 100, (0.25, 0.5)  # NARM
 PREDICT_BATCH = 4096
 LIBRARY_NOISE = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
@@ -90,6 +95,12 @@ class Subject(ABC):
     rows = 0
     batch = 0
     notes = ""
+    learned: np.ndarray | None = None
+    """Next items that a row teaches, where a row teaches several."""
+
+    def examples(self, rows: int) -> int:
+        """Examples among the first rows: these, or the next items that they teach."""
+        return rows if self.learned is None else int(self.learned[:rows].sum())
 
     @abstractmethod
     def load(self) -> dict[str, str]:
@@ -131,11 +142,12 @@ class FitSubject(Subject):
     tf: Any = None
     model: Any = None
     x: dict[str, np.ndarray]
-    y: np.ndarray
+    y: Any
 
-    def set_data(self, x: dict[str, np.ndarray], y: np.ndarray, batch: int) -> None:
-        """Keeps the training data."""
-        self.x, self.y, self.batch, self.rows = x, y, batch, len(y)
+    def set_data(self, x: dict[str, np.ndarray], y: Any, batch: int) -> None:
+        """Keeps the training data; labels are an array, or one a task in a list or dict."""
+        self.x, self.y, self.batch = x, y, batch
+        self.rows = len(next(iter(x.values())))
         self._compiled: Callable[[dict[str, Any]], Any] | None = None
 
     def first_rows(self, count: int) -> dict[str, np.ndarray]:
@@ -147,7 +159,7 @@ class FitSubject(Subject):
         clock = epoch_clock(self.keras)
         count = steps * self.batch
         self.model.fit(
-            self.first_rows(count), self.y[:count],
+            self.first_rows(count), self.tf.nest.map_structure(lambda y: y[:count], self.y),
             batch_size=self.batch, epochs=1, verbose=0, callbacks=[clock],
         )
         return clock.span
@@ -170,7 +182,7 @@ class FitSubject(Subject):
                 lambda x: self.model(x, training=False), reduce_retracing=True
             )
         row = {name: self.tf.constant(column) for name, column in self.first_rows(1).items()}
-        return self._compiled(row).numpy()
+        return self.tf.nest.map_structure(lambda answer: answer.numpy(), self._compiled(row))
 
     def parameters(self) -> int:
         """Keras's own count."""
@@ -221,7 +233,8 @@ class Measurements:
         epoch = self.subject.train(steps)
         call.stop()
         return {
-            "steps": steps, "examples_per_cpu_s": steps * self.batch / epoch.cpu,
+            "steps": steps,
+            "examples_per_cpu_s": self.subject.examples(steps * self.batch) / epoch.cpu,
             "cpu_s": epoch.cpu, "call_cpu_s": call.cpu, "others": epoch.others,
             "peak_mb": peak_mb(),
         }  # fmt: skip

@@ -10,16 +10,31 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 from subject import (
     ATTENTION_LAYERS,
     CROSS_LAYERS,
+    EXPERT_UNITS,
+    EXPERTS,
     HEAD_SIZE,
     HEADS,
     HIDDEN_UNITS,
+    LEVEL_UNITS,
+    LEVELS,
+    TASK_UNITS,
     FitSubject,
     serve,
 )
-from workloads import CATEGORIES, CONTEXT_ROWS, EMBEDDING_DIM, HISTORY_STEPS, NUMBERS, Workload
+from workloads import (
+    CATEGORIES,
+    CONTEXT_ROWS,
+    EMBEDDING_DIM,
+    HISTORY_STEPS,
+    NUMBERS,
+    PROFILE_ROWS,
+    TASK_FIELDS,
+    Workload,
+)
 
 # Builder and options of the models over tabular data.
 TABULAR: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,6 +49,26 @@ TABULAR: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }  # fmt: skip
+# Those of several tasks.
+MULTITASK: dict[str, tuple[str, dict[str, Any]]] = {
+    "MMoE": (
+        "MMOE",
+        {
+            "num_experts": EXPERTS, "expert_dnn_hidden_units": EXPERT_UNITS,
+            "tower_dnn_hidden_units": TASK_UNITS, "gate_dnn_hidden_units": (),
+        },
+    ),
+    "PLE": (
+        "PLE",
+        {
+            "shared_expert_num": 1, "specific_expert_num": 1, "num_levels": LEVELS,
+            "expert_dnn_hidden_units": LEVEL_UNITS, "tower_dnn_hidden_units": TASK_UNITS,
+            "gate_dnn_hidden_units": (),
+        },
+    ),
+    "ESMM": ("ESMM", {"tower_dnn_hidden_units": HIDDEN_UNITS}),
+}  # fmt: skip
+IN_BATCH = 255
 
 
 class DeepCTRSubject(FitSubject):
@@ -55,6 +90,12 @@ class DeepCTRSubject(FitSubject):
             self.tf.compat.v1.disable_eager_execution()
             self._restore_removed_names()
         self.tf.random.set_seed(0)
+        if model in MULTITASK:
+            self._multitask(model, data, batch)
+            return
+        if model == "DSSM":
+            self._dssm(data, batch)
+            return
         if model in TABULAR:
             name, form = TABULAR[model]
             builder, columns = getattr(self.models, name), self._tabular_columns(data)
@@ -71,6 +112,41 @@ class DeepCTRSubject(FitSubject):
             names += [prefix + name for prefix in prefixes for name in ("item", "cate")]
         self.model.compile("adam", "binary_crossentropy")
         self.set_data(data.columns(*names), data.arrays["label"], batch)
+
+    def _multitask(self, model: str, data: Workload, batch: int) -> None:
+        name, form = MULTITASK[model]
+        columns = [self._sparse(field, data.table_rows[field]) for field in TASK_FIELDS]
+        tasks = {"task_types": ("binary", "binary"), "task_names": ("ctr", "ctcvr")}
+        self.model = getattr(self.models, name)(columns, **form, **tasks)
+        self.model.compile("adam", ["binary_crossentropy"] * 2)
+        labels = [data.arrays["label"], data.arrays["conversion"]]
+        self.set_data(data.columns(*TASK_FIELDS), labels, batch)
+
+    def _dssm(self, data: Workload, batch: int) -> None:
+        """DeepMatch, the package's sister."""
+        import deepmatch.models
+        from deepmatch.utils import NegativeSampler, sampledsoftmaxloss
+
+        users = [self._sparse(name, data.table_rows[name]) for name in ("user_id", *PROFILE_ROWS)]
+        steps = self._sparse("hist_item_id", data.table_rows["item_id"], table="item_id")
+        users.append(
+            self.columns.VarLenSparseFeat(
+                steps, maxlen=HISTORY_STEPS, combiner="mean", length_name="hist_len"
+            )
+        )
+        items = [self._sparse(name, data.table_rows[name]) for name in ("item_id", "category")]
+        counts = np.bincount(data.arrays["item_id"], minlength=data.table_rows["item_id"])
+        sampler = NegativeSampler(
+            "inbatch", num_sampled=IN_BATCH, item_name="item_id", item_count=counts.tolist()
+        )
+        self.model = deepmatch.models.DSSM(
+            users, items, user_dnn_hidden_units=HIDDEN_UNITS, item_dnn_hidden_units=HIDDEN_UNITS,
+            loss_type="softmax", sampler_config=sampler,
+        )
+        self.model.compile("adam", loss=sampledsoftmaxloss)
+        x = data.columns("user_id", *PROFILE_ROWS, "hist_item_id", "item_id", "category")
+        x["hist_len"] = (x["hist_item_id"] != 0).sum(axis=1).astype(np.int32)
+        self.set_data(x, data.arrays["label"], batch)
 
     def _sparse(self, name: str, rows: int, table: str | None = None) -> Any:
         return self.columns.SparseFeat(

@@ -20,9 +20,22 @@ from subject import (
     BLOCK_WIDTH,
     BLOCKS,
     CROSS_LAYERS,
+    EXPERT_UNITS,
+    EXPERTS,
     HEAD_SIZE,
     HEADS,
     HIDDEN_UNITS,
+    LAYER_DROPOUT,
+    LAYER_HEADS,
+    LAYERS,
+    LEVEL_UNITS,
+    LEVELS,
+    SESSION,
+    SESSION_DROPOUTS,
+    STATE_DROPOUT,
+    STATES,
+    TASK_UNITS,
+    TEMPERATURE,
     FitSubject,
     serve,
 )
@@ -33,6 +46,8 @@ from workloads import (
     HISTORY_STEPS,
     LONG_STEPS,
     NUMBERS,
+    PROFILE_ROWS,
+    SEQUENCE_WIDTH,
     Workload,
 )
 
@@ -42,7 +57,22 @@ TABULAR: dict[str, dict[str, Any]] = {
     "FiBiNET": {"bilinear_type": "interaction", "reduction_ratio": 3},
     "AutoInt": {"num_layers": ATTENTION_LAYERS, "num_heads": HEADS, "head_size": HEAD_SIZE},
 }
+MULTITASK: dict[str, dict[str, Any]] = {
+    "MMoE": {
+        "num_experts": EXPERTS, "expert_units": EXPERT_UNITS, "task_hidden_units": TASK_UNITS,
+    },
+    "PLE": {
+        "num_layers": LEVELS, "expert_units": LEVEL_UNITS, "task_hidden_units": TASK_UNITS,
+    },
+    "ESMM": {"tower_units": HIDDEN_UNITS},
+}  # fmt: skip
+NEXT_ITEM: dict[str, dict[str, Any]] = {
+    "SASRec": {"num_layers": LAYERS, "num_heads": LAYER_HEADS, "dropout": LAYER_DROPOUT},
+    "GRU4Rec": {"hidden_size": STATES, "dropout": STATE_DROPOUT, "item_bias": False},
+    "NARM": {"hidden_size": SESSION, "dropout": SESSION_DROPOUTS},
+}
 BLOCK = {"num_heads": BLOCK_HEADS, "hidden_size": 2 * EMBEDDING_DIM, "dropout": 0.0}  # BST
+RECALL = (*NEXT_ITEM, "DSSM", "HSTU")
 FORMS: dict[str, dict[str, Any]] = {
     "own": {},
     "released": {"aux_type": "mlp", "attention": "mlp", "attention_units": (64, 16)},
@@ -77,6 +107,17 @@ class DeepRecSubject(FitSubject):
             )
             sizes = {"num_layers": BLOCKS, "dropout": BLOCK_DROPOUT}
             self.model = builder(*columns, transformer_params=sizes)
+        elif model in NEXT_ITEM:
+            columns = self.library.next_item_columns(
+                data.table_rows["item_id"] - 1, maxlen=HISTORY_STEPS, embedding_dim=SEQUENCE_WIDTH
+            )
+            self.model = builder(*columns, **NEXT_ITEM[model])
+        elif model == "DSSM":
+            columns = self._two_sides(data)
+            self.model = builder(*columns, hidden_units=HIDDEN_UNITS, temperature=TEMPERATURE)
+        elif model in MULTITASK:
+            columns = [self._sparse(name, rows) for name, rows in data.table_rows.items()]
+            self.model = builder(columns, **MULTITASK[model])
         elif model in TABULAR:
             columns = self._tabular_columns(data)
             form = TABULAR[model]
@@ -87,16 +128,30 @@ class DeepRecSubject(FitSubject):
             if model == "BST":
                 form = {**BLOCK, "readout": options.get("readout", "target")}
             self.model = builder(columns, ["item", "cate"], hidden_units=HIDDEN_UNITS, **form)
-        # A model for recall has its loss in the graph, the softmax over all items at every step.
-        self.model.compile("adam", None if model == "HSTU" else "binary_crossentropy")
+        labels: Any = data.arrays["label"]
+        if model in MULTITASK:
+            both = ("ctr", "ctcvr") if model == "ESMM" else ("ctr", "cvr")
+            labels = dict(zip(both, (labels, data.arrays["conversion"]), strict=True))
+        elif model not in RECALL:  # those have their loss in the graph
+            self.model.compile("adam", "binary_crossentropy")
         names = [tensor.name for tensor in self.model.inputs]
-        self.set_data(data.columns(*names), data.arrays["label"], batch)
+        self.set_data(data.columns(*names), labels, batch)
+        self.learned = data.arrays.get("steps")
         self._served: Any = None
 
     def _sparse(self, name: str, rows: int, table: str | None = None) -> Any:
         return self.library.SparseFeat(
             name, rows, embedding_dim=EMBEDDING_DIM, embedding_name=table
         )
+
+    def _two_sides(self, data: Workload) -> tuple[list, list]:
+        users = [self._sparse(name, data.table_rows[name]) for name in ("user_id", *PROFILE_ROWS)]
+        steps = self._sparse("hist_item_id", data.table_rows["item_id"], table="item_id")
+        users.append(
+            self.library.VarLenSparseFeat(steps, maxlen=HISTORY_STEPS, combiner="mean")
+        )
+        items = [self._sparse(name, data.table_rows[name]) for name in ("item_id", "category")]
+        return users, items
 
     def _tabular_columns(self, data: Workload) -> list:
         columns = [self._sparse(name, data.table_rows[name]) for name in CATEGORIES]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import keras_networks
 import numpy as np
 from subject import (
     ATTENTION_LAYERS,
@@ -42,6 +43,14 @@ ATTENTION_UNITS = (80, 40)
 POSITION_WIDTH = 8
 
 
+def next_steps(history: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """The item that follows each step of histories, (B, T) like them; 0 at padding."""
+    length = (history != 0).sum(axis=1)
+    ahead = np.pad(history[:, 1:], [(0, 0), (0, 1)])
+    ahead[np.arange(len(length)), length - 1] = item
+    return ahead
+
+
 class KerasSubject(FitSubject):
     """Models written with Keras's own layers."""
 
@@ -59,6 +68,27 @@ class KerasSubject(FitSubject):
         self.keras.mixed_precision.set_global_policy(options.get("policy", "float32"))
         if model == "HSTU":
             self._hstu(data, batch)
+            return
+        if model in ("MMoE", "PLE", "ESMM"):
+            inputs, outputs = keras_networks.multitask(self.keras, model, data)
+            self.model = self.keras.Model(inputs, outputs)
+            self.model.compile("adam", dict.fromkeys(outputs, "binary_crossentropy"))
+            labels = (data.arrays["label"], data.arrays["conversion"])
+            self.set_data(data.columns(*inputs), dict(zip(outputs, labels, strict=True)), batch)
+            return
+        if model == "DSSM":
+            self.model = keras_networks.dssm(self.keras, data)
+            names = [tensor.name for tensor in self.model.inputs]
+            self.set_data(data.columns(*names), data.arrays["label"], batch)
+            return
+        if model in ("SASRec", "GRU4Rec", "NARM"):
+            every_step = options.get("all", False)
+            self.model = keras_networks.next_item(self.keras, model, data, every_step=every_step)
+            x, labels = data.columns("hist_item_id"), data.arrays["item_id"]
+            if every_step:
+                labels = next_steps(x["hist_item_id"], labels)
+            self.set_data(x, labels, batch)
+            self.learned = data.arrays["steps"]
             return
         writers = {
             "DeepFM": self._deepfm, "DCNv2": self._dcnv2, "AutoInt": self._autoint,
@@ -249,11 +279,7 @@ class KerasSubject(FitSubject):
             "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
         )
         x = data.columns("hist_item_id")
-        length = (x["hist_item_id"] != 0).sum(axis=1)
-        rows = np.arange(len(length))
-        ahead = np.pad(x["hist_item_id"][:, 1:], [(0, 0), (0, 1)])
-        ahead[rows, length - 1] = data.arrays["item_id"]
-        self.set_data(x, ahead, batch)
+        self.set_data(x, next_steps(x["hist_item_id"], data.arrays["item_id"]), batch)
 
     def _behavior_vectors(self, data: Workload) -> tuple[dict[str, Any], Any, Any, Any, list]:
         """Inputs, target (B, D), behaviors (B, T, D), mask (B, T) and the context's vectors."""

@@ -19,8 +19,16 @@ from subject import (
     BLOCK_WIDTH,
     BLOCKS,
     CROSS_LAYERS,
+    EXPERT_UNITS,
+    EXPERTS,
     HEADS,
     HIDDEN_UNITS,
+    LEVEL_UNITS,
+    LEVELS,
+    SESSION,
+    SESSION_DROPOUTS,
+    STATES,
+    TASK_UNITS,
     TEMPERATURE,
     Span,
     Subject,
@@ -33,6 +41,9 @@ from workloads import (
     HISTORY_STEPS,
     LONG_STEPS,
     NUMBERS,
+    PROFILE_ROWS,
+    SEQUENCE_WIDTH,
+    TASK_FIELDS,
     Workload,
 )
 
@@ -64,6 +75,13 @@ class TorchRecHubSubject(Subject):
         self.is_ready = options.get("ready", False)
         if model == "HSTU":
             self._hstu(data)
+            return
+        if model in ("MMoE", "PLE", "ESMM"):
+            self._multitask(model, data)
+            return
+        if model in ("GRU4Rec", "NARM", "DSSM"):
+            self.learned = data.arrays.get("steps")
+            getattr(self, f"_{model.lower()}")(data)
             return
         build = {"DIN": self._din, "DIEN": self._dien, "BST": self._bst}.get(model)
         self.model, self.x = build(data) if build else self._tabular(model, data)
@@ -145,6 +163,96 @@ class TorchRecHubSubject(Subject):
         )
         return model, data.columns(*names)
 
+    def _multitask(self, model: str, data: Workload) -> None:
+        """ESMM wants its fields in two lists, and its labels in the order conversion, click, both."""
+        import torch_rechub.models.multi_task as models
+
+        fields = [self._sparse(name, data.table_rows[name]) for name in TASK_FIELDS]
+        self.x = data.columns(*TASK_FIELDS)
+        click, conversion = data.arrays["label"], data.arrays["conversion"]
+        tasks, towers = ["classification"] * 2, [{"dims": list(TASK_UNITS)}] * 2
+        if model == "ESMM":
+            self.y = np.stack([conversion, click, conversion], axis=1)
+            half = len(fields) // 2
+            self.model = models.ESMM(
+                fields[:half], fields[half:], cvr_params=dict(TOWER), ctr_params=dict(TOWER)
+            )
+        else:
+            self.y = np.stack([click, conversion], axis=1)
+            if model == "MMoE":
+                self.model = models.MMOE(
+                    fields, tasks, EXPERTS, expert_params={"dims": list(EXPERT_UNITS)},
+                    tower_params_list=towers,
+                )
+            else:
+                self.model = models.PLE(
+                    fields, tasks, n_level=LEVELS, n_expert_specific=1, n_expert_shared=1,
+                    expert_params={"dims": list(LEVEL_UNITS)}, tower_params_list=towers,
+                )
+        self.trainer = self.package.trainers.MTLTrainer(
+            self.model, ["classification"] * self.y.shape[1], model_path=tempfile.gettempdir()
+        )
+
+    def _matching(self, **settings: Any) -> None:
+        """The trainer of recall models."""
+        self.trainer = self.package.trainers.MatchTrainer(
+            self.model, model_path=tempfile.gettempdir(), **settings
+        )
+
+    def _steps(self, name: str, rows: int, width: int, **options: Any) -> Any:
+        return self.features.SequenceFeature(name, vocab_size=rows, embed_dim=width, **options)
+
+    def _gru4rec(self, data: Workload) -> None:
+        """One of 21 items, 20 of them drawn; it has a user table too."""
+        from torch_rechub.models.matching import GRU4Rec
+
+        rows, width, count = data.table_rows["item_id"], SEQUENCE_WIDTH, data.rows
+        same = {"pooling": "concat", "shared_with": "item"}
+        self.model = GRU4Rec(
+            [self.features.SparseFeature("user", vocab_size=2, embed_dim=width)],
+            [self._steps("history", rows, width, **same)],
+            [self.features.SparseFeature("item", vocab_size=rows, embed_dim=width)],
+            [self._steps("negatives", rows, width, **same)],
+            user_params={"dims": [STATES, width]},
+        )
+        drawn = np.random.default_rng(0).integers(1, rows, (count, 20))
+        self.x = {"user": np.zeros(count, np.int64), "history": data.arrays["hist_item_id"],
+                  "item": data.arrays["item_id"], "negatives": drawn}  # fmt: skip
+        self.y = np.zeros(count, np.int64)
+        self._matching(mode=2)
+
+    def _narm(self, data: Workload) -> None:
+        """Batches are cut to their longest row, as its example does."""
+        from torch_rechub.models.matching import NARM
+
+        history = self._steps(
+            "history", data.table_rows["item_id"], SEQUENCE_WIDTH, pooling="concat"
+        )
+        embedding, session = SESSION_DROPOUTS
+        self.model = NARM(
+            history, hidden_dim=SESSION, emb_dropout_p=embedding, session_rep_dropout_p=session
+        )
+        self.x = {"history": data.arrays["hist_item_id"].astype(np.int64)}
+        self.y = data.arrays["item_id"].astype(np.int64)
+        self._matching(mode=2)
+
+    def _dssm(self, data: Workload) -> None:
+        """In-batch softmax over 255 of the batch's items."""
+        from torch_rechub.models.matching import DSSM
+
+        users = [self._sparse(name, data.table_rows[name]) for name in ("user_id", *PROFILE_ROWS)]
+        users.append(
+            self._steps("hist_item_id", data.table_rows["item_id"], EMBEDDING_DIM,
+                        pooling="mean", shared_with="item_id")
+        )  # fmt: skip
+        items = [self._sparse(name, data.table_rows[name]) for name in ("item_id", "category")]
+        self.model = DSSM(
+            users, items, user_params=dict(TOWER), item_params=dict(TOWER), temperature=TEMPERATURE
+        )
+        self.x = data.columns("user_id", *PROFILE_ROWS, "hist_item_id", "item_id", "category")
+        self.y = data.arrays["label"]
+        self._matching(mode=0, in_batch_neg=True, in_batch_neg_ratio=255)
+
     def _hstu(self, data: Workload) -> None:
         """The sequence at the right end of its row, as the package wants it."""
         from torch_rechub.models.generative.hstu import HSTUModel
@@ -182,17 +290,31 @@ class TorchRecHubSubject(Subject):
             ]
         if self.is_ready:
             return [
-                (self._tensors(first, first + batch),
-                 self.torch.from_numpy(self.y[first : first + batch]))
+                self._cut((self._tensors(first, first + batch),
+                           self.torch.from_numpy(self.y[first : first + batch])))
                 for first in range(0, rows, batch)
             ]  # fmt: skip
         x = {name: column[:rows] for name, column in self.x.items()}
+        if isinstance(self.trainer, self.package.trainers.MatchTrainer):
+            data = self.package.utils.data.TorchDataset(x, self.y[:rows])
+            gather = self.torch.utils.data.default_collate
+            return self.torch.utils.data.DataLoader(
+                data, batch_size=batch, shuffle=shuffled,
+                collate_fn=lambda examples: self._cut(gather(examples)),
+            )
         one = {name: column[:1] for name, column in x.items()}
         loaders = self.package.utils.data.DataGenerator(x, self.y[:rows]).generate_dataloader(
             x_val=one, y_val=self.y[:1], x_test=x, y_test=self.y[:rows],
             batch_size=batch, num_workers=0,
         )
         return loaders[0 if shuffled else 2]
+
+    def _cut(self, batch: tuple[dict[str, Any], Any]) -> tuple[dict[str, Any], Any]:
+        """NARM's batch without the steps that are padding in all of its rows."""
+        x, y = batch
+        if self.model.__class__.__name__ == "NARM":
+            x = {name: steps[:, : int((steps > 0).sum(1).max())] for name, steps in x.items()}
+        return x, y
 
     def train(self, steps: int) -> Span:
         """One epoch of the trainer."""
@@ -202,10 +324,16 @@ class TorchRecHubSubject(Subject):
         return span.stop()
 
     def predict(self, rows: int, batch: int) -> Span:
-        """The trainer's `predict`."""
+        """The trainer's `predict`; that of several tasks fails, so a loop over the model."""
         batches = self._batches(rows, batch, shuffled=False)
         span = Span()
-        self.trainer.predict(self.model, batches)
+        if isinstance(self.trainer, self.package.trainers.MTLTrainer):
+            self.model.eval()
+            with self.torch.no_grad():
+                for x, _ in batches:
+                    self.model(x)
+        else:
+            self.trainer.predict(self.model, batches)
         return span.stop()
 
     def request(self) -> Any:

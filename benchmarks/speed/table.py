@@ -22,6 +22,7 @@ RATE = "examples_per_cpu_s"
 START = ("first step, s", "peak, MB")
 RATE_HEAD = ("", "examples / CPU s", "lowest to highest", "ratio", *START,
              "predict, examples / CPU s", "one request, ms", "by `predict`, ms")  # fmt: skip
+TARGET_HEAD = ("", "next items / CPU s", "lowest to highest", "ratio", *START)
 STEP_HEAD = ("", "a step, CPU ms", "lowest to highest", "ratio", *START)
 Figures = dict[str, Any]
 
@@ -51,10 +52,15 @@ def markdown(head: list[str], lines: list[list[str]]) -> str:
 
 
 def case_table(case: Figures) -> str:
-    """The table of a case, one line a subject: of rates, or of the time of a step."""
+    """The table of a case, one line a subject: of rates, or of the time of a step.
+
+    Where subjects learn from rows of different sorts, the rate counts what they foretell.
+    """
     subjects = case["subjects"]
     measured = {label: one for label, one in subjects.items() if one.get("train")}
     head, line = (STEP_HEAD, step_line) if case["trains_only"] else (RATE_HEAD, rate_line)
+    if case.get("counts") == "next items":
+        head, line = TARGET_HEAD, target_line
     lines = []
     for label, one in measured.items():
         reference = measured.get(one["reference"], {}).get("train", [])
@@ -67,14 +73,21 @@ def case_table(case: Figures) -> str:
     return "\n\n".join([markdown(list(head), lines), *failed])
 
 
-def rate_line(one: Figures, reference: list[Figures], batch: int) -> list[str]:
-    """A subject's cells under RATE_HEAD."""
+def target_line(one: Figures, reference: list[Figures], batch: int) -> list[str]:
+    """A subject's cells under TARGET_HEAD."""
     rates = [sample[RATE] for sample in one["train"]]
     return [
         number(statistics.median(rates), ",.0f"),
         f"{min(rates):,.0f} to {max(rates):,.0f}",
         number(paired_ratio(one["train"], reference), ".2f"),
         *start_cells(one),
+    ]
+
+
+def rate_line(one: Figures, reference: list[Figures], batch: int) -> list[str]:
+    """A subject's cells under RATE_HEAD."""
+    return [
+        *target_line(one, reference, batch),
         number(middle(one["predict"], RATE), ",.0f"),
         number(middle(one["compiled_request"], "cpu_ms"), ".2f"),
         number(middle(one["request"], "cpu_ms"), ".1f"),

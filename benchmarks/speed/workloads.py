@@ -24,6 +24,9 @@ LONG_STEPS = 200
 CONTEXT_ROWS = {"gender": 3, "age": 10, "hour": 24}
 LARGE_FIELD = CATEGORIES[-1]
 LARGE_FIELD_IDS = 10_000
+TASK_FIELDS = tuple(f"F{field}" for field in range(40))
+SEQUENCE_WIDTH = 64
+PROFILE_ROWS = {"gender": 3, "age": 8, "occupation": 22, "zip_code": 3_500}
 
 
 @dataclass(frozen=True)
@@ -141,10 +144,85 @@ def long_history(rows: int = 4_000, seed: int = 9) -> Workload:
     return Workload(arrays, {"item_id": items + 1})
 
 
+def multitask(rows: int = 100_000, seed: int = 10) -> Workload:
+    """Impressions of 40 fields, 4 to 50,000 ids each; 25 % clicked, 20 % of those converted."""
+    rng = np.random.default_rng(seed)
+    sizes = np.round(np.geomspace(4, 50_000, len(TASK_FIELDS))).astype(int)
+    table_rows = {name: int(size) for name, size in zip(TASK_FIELDS, sizes, strict=True)}
+    arrays = {name: zipf_ids(rng, rows, size) for name, size in table_rows.items()}
+    arrays["label"] = (rng.random(rows) < 0.25).astype(np.float32)
+    arrays["conversion"] = arrays["label"] * (rng.random(rows) < 0.2)
+    return Workload({**arrays, "conversion": arrays["conversion"].astype(np.float32)}, table_rows)
+
+
+def sequences(rows: int = 22_363, seed: int = 11) -> Workload:
+    """A row a user: 4 to 50 of 12,101 items, 8 on average, and the next one: Amazon Beauty's sizes.
+
+    A model that learns from every step learns from as many next items as a row has steps.
+    """
+    rng = np.random.default_rng(seed)
+    items, steps = 12_101, HISTORY_STEPS
+    length = np.minimum(3 + rng.geometric(0.2, rows), steps)
+    path = zipf_ids(rng, (rows, steps + 1), items, first=1)
+    arrays = {
+        "hist_item_id": np.where(np.arange(steps) < length[:, None], path[:, :steps], 0),
+        "item_id": path[np.arange(rows), length],
+        "steps": length.astype(np.int32),
+        "label": np.ones(rows, np.float32),
+    }
+    return Workload(arrays, {"item_id": items + 1})
+
+
+def prefixes(users: int = 22_363, seed: int = 11) -> Workload:
+    """`sequences` with a row for each step: the history up to it, and the item that follows."""
+    whole = sequences(users, seed)
+    history, length = whole.arrays["hist_item_id"], whole.arrays["steps"]
+    user = np.repeat(np.arange(users), length)
+    steps = np.concatenate([np.arange(1, count + 1) for count in length])
+    order = np.random.default_rng(seed).permutation(len(user))  # fit's batches mix lengths anyway
+    user, steps = user[order], steps[order]
+    following = np.concatenate([history, np.zeros((users, 1), np.int32)], axis=1)
+    following[np.arange(users), length] = whole.arrays["item_id"]
+    arrays = {
+        "hist_item_id": np.where(np.arange(HISTORY_STEPS) < steps[:, None], history[user], 0),
+        "item_id": following[user, steps],
+        "steps": np.ones(len(user), np.int32),
+        "label": np.ones(len(user), np.float32),
+    }
+    return Workload(arrays, whole.table_rows)
+
+
+def two_towers(rows: int = 100_000, seed: int = 12) -> Workload:
+    """Users and the items they took.
+
+    20,000 users with four fields and histories of 1 to 50 items; 50,000 items of 500 categories.
+    """
+    rng = np.random.default_rng(seed)
+    items, categories, users, steps = 50_000, 500, 20_000, HISTORY_STEPS
+    category_of = np.zeros(items, np.int32)
+    category_of[1:] = rng.integers(1, categories, items - 1)
+    is_real = np.arange(steps) < rng.integers(1, steps + 1, rows)[:, None]
+    item = zipf_ids(rng, rows, items - 1, first=1)
+    arrays = {
+        "user_id": zipf_ids(rng, rows, users - 1, first=1),
+        **{name: zipf_ids(rng, rows, size) for name, size in PROFILE_ROWS.items()},
+        "hist_item_id": np.where(is_real, zipf_ids(rng, (rows, steps), items - 1, first=1), 0),
+        "item_id": item,
+        "category": category_of[item],
+        "label": np.ones(rows, np.float32),
+    }
+    return Workload(arrays, {"user_id": users, **PROFILE_ROWS, "item_id": items,
+                             "category": categories})  # fmt: skip
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "tabular": tabular,
     "behavior": behavior,
     "long_history": long_history,
+    "multitask": multitask,
+    "sequences": sequences,
+    "prefixes": prefixes,
+    "two_towers": two_towers,
     "table_10k": lambda: large_table(10_000),
     "table_10m": lambda: large_table(10_000_000),
 }

@@ -26,19 +26,21 @@ class RankingLoss:
     Attributes:
         reads_logits: whether scores are taken for logits one by one, so that a common offset
             matters.
+        hidden: what `call` gets as the score of a negative that does not count.
     """
 
     reads_logits = False
+    hidden = 0.0
 
     def __call__(self, positive: Any, negatives: Any, mask: Any = None) -> Any:
         """The loss of each row."""
         if mask is None:
             mask = ops.ones_like(negatives, dtype="bool")
         # Scores of negatives that do not count may be anything, NaN among it.
-        return self.call(positive, ops.where(mask, negatives, 0.0), mask)
+        return self.call(positive, ops.where(mask, negatives, self.hidden), mask)
 
     def call(self, positive: Any, negatives: Any, mask: Any) -> Any:
-        """What each row costs; `negatives` are 0 where the mask is False."""
+        """What each row costs; `negatives` are `hidden` where the mask is False."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:

@@ -27,9 +27,22 @@ class Softmax(RankingLoss):
         van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018.
     """
 
+    hidden = LOWEST
+
     def call(self, positive: Any, negatives: Any, mask: Any) -> Any:
         """What each row costs."""
-        scores = ops.concatenate(
-            [positive[:, None], ops.where(mask, negatives, LOWEST)], axis=-1
-        )
-        return ops.logsumexp(scores, axis=-1) - positive
+        return _surprise(positive, negatives)
+
+
+@ops.custom_gradient
+def _surprise(positive: Any, negatives: Any) -> Any:
+    """-log of the positive's share, (N,); the backward pass takes the forward pass's powers."""
+    highest = ops.maximum(positive, ops.max(negatives, axis=-1))
+    powers, own = ops.exp(negatives - highest[:, None]), ops.exp(positive - highest)
+    total = ops.sum(powers, axis=-1) + own
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        share = upstream / total
+        return share * own - upstream, powers * share[:, None]
+
+    return ops.log(total) + (highest - positive), gradient

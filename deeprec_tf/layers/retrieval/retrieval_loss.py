@@ -80,9 +80,11 @@ class RetrievalLoss(keras.layers.Layer):
     ):
         """Applies the layer."""
         at = Positions(labels, training)
-        queries, positives = at.take(queries), at.take(positives)
+        queries, positives = self._scaled(at.take(queries)), at.take(positives)
         own = at.take(labels)  # (N,)
-        positive = self._scaled(ops.sum(queries * positives, axis=-1))  # (N,)
+        positive = ops.sum(queries * positives, axis=-1)  # (N,)
+        if self.bias is not None:
+            positive = positive + self.bias
         if positive_log_q is not None:
             positive = positive - at.take(positive_log_q)
         scores, counts = [], []
@@ -91,7 +93,9 @@ class RetrievalLoss(keras.layers.Layer):
         for (ids, vectors, *log_q), most, same in zip(candidates, hardest, similar, strict=True):
             is_shared = len(ids.shape) == 1
             vectors = vectors if is_shared else at.take(vectors)
-            score = self._scaled(_products(queries, vectors))  # (N, K)
+            score = _products(queries, vectors)  # (N, K)
+            if self.bias is not None:
+                score = score + self.bias
             if log_q:
                 score = score - (log_q[0] if is_shared else at.take(log_q[0]))
             valid = self._valid(at, ids, own, seen, is_shared)
@@ -107,13 +111,13 @@ class RetrievalLoss(keras.layers.Layer):
         )
         return at.row_losses(losses)
 
-    def _scaled(self, scores):
+    def _scaled(self, queries):
+        """Queries instead of scores, as there are fewer of them."""
         if self.log_scale is None:
-            return scores / self.temperature
+            return queries / self.temperature
         # What is above the cap has a gradient nevertheless, so that it can come back.
         above = ops.stop_gradient(ops.relu(self.log_scale - math.log(LARGEST_SCALE)))
-        scores = scores * ops.exp(self.log_scale - above)
-        return scores if self.bias is None else scores + self.bias
+        return queries * ops.exp(self.log_scale - above)
 
     def _valid(self, at, ids, own, seen, is_shared):
         """Which candidates count, bool (N, K)."""
