@@ -164,7 +164,7 @@ class TorchRecHubSubject(Subject):
         return model, data.columns(*names)
 
     def _multitask(self, model: str, data: Workload) -> None:
-        """ESMM wants its fields in two lists, and its labels in the order conversion, click, both."""
+        """ESMM wants two lists of fields, and labels in the order conversion, click, both."""
         import torch_rechub.models.multi_task as models
 
         fields = [self._sparse(name, data.table_rows[name]) for name in TASK_FIELDS]

@@ -12,6 +12,7 @@ from deeprec_tf.evaluation.ctr_callback import CTREvaluation
 from deeprec_tf.evaluation.ctr_metrics import GroupAUC, exact_auc, gauc, log_loss
 from deeprec_tf.evaluation.field_importance import field_importance, plot_importance
 from deeprec_tf.evaluation.gate_usage import gate_usage, plot_gate_usage
+from deeprec_tf.evaluation.generation_callback import GenerationEvaluation
 from deeprec_tf.evaluation.leaks import label_leaks
 from deeprec_tf.evaluation.list_ranks import rank_in_lists
 from deeprec_tf.evaluation.look_inside import Inside, look_inside
@@ -23,6 +24,7 @@ from deeprec_tf.evaluation.zero_shot import zero_shot_cosine
 
 __all__ = [
     "CTREvaluation",
+    "GenerationEvaluation",
     "GroupAUC",
     "Inside",
     "RetrievalEvaluation",

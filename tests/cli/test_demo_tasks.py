@@ -37,6 +37,12 @@ def test_the_models_of_recall():
     assert not {"DSSM", "LightGCN", "DIN"} & set(fitting)
 
 
+def test_the_models_of_generation():
+    fitting = [name for name in list_models() if TASKS["generative"].fits(get_model(name))]
+    assert {"TIGER", "HSTU", "HLLM"} <= set(fitting)
+    assert not {"ColaRec", "SASRec", "DIN"} & set(fitting)
+
+
 def test_the_models_of_multitask():
     fitting = [name for name in list_models() if TASKS["multitask"].fits(get_model(name))]
     assert {"SharedBottom", "MMoE", "PLE"} <= set(fitting)

@@ -83,6 +83,31 @@ class RecallSettings(DemoSettings):
 
 
 @dataclass(frozen=True, slots=True)
+class GenerativeSettings(RecallSettings):
+    """What the generative task does; `RecallSettings` says the rest.
+
+    Attributes:
+        vector_dim: numbers that say who rated a movie.
+        levels: codes of a movie's name, the last digit not counted.
+        codebook_size: codes of a level.
+        candidates: movies that a model which spells answers with, before those that the user has
+            rated are left out.
+        spelling_rate: step size of Adam for a model that spells.
+    """
+
+    models: tuple[str, ...] = ("TIGER", "HSTU")
+    epochs: int = 15
+    out: Path = Path("deeprec_tf_report_generative")
+    batch_size: int = 256
+    maxlen: int = 20
+    vector_dim: int = 32
+    levels: int = 2
+    codebook_size: int = 64
+    candidates: int = 60
+    spelling_rate: float = 2e-3
+
+
+@dataclass(frozen=True, slots=True)
 class MultitaskSettings(DemoSettings):
     """What the multitask task does; `DemoSettings` says the rest.
 

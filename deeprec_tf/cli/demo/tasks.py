@@ -8,6 +8,7 @@ from inspect import signature
 
 from deeprec_tf.cli.demo.settings import (
     DemoSettings,
+    GenerativeSettings,
     MultitaskSettings,
     RankingSettings,
     RecallSettings,
@@ -49,6 +50,10 @@ def _finds_next_items(card: ModelCard) -> bool:
     return card.family == "recall" and set(card.needs) == {"target_item", "behaviors"}
 
 
+def _generates(card: ModelCard) -> bool:
+    return card.family == "generative" and "item_tokens" not in card.needs
+
+
 def _learns_any_tasks(card: ModelCard) -> bool:
     return card.family == "multitask" and "task_types" in signature(card.builder).parameters
 
@@ -82,6 +87,15 @@ TASKS = {
             module="deeprec_tf.cli.demo.multitask.steps",
             fits=_learns_any_tasks,
             misfit="it is no multi-task model with tasks of any kind",
+        ),
+        DemoTask(
+            name="generative",
+            summary="movies by their semantic ids: TIGER spells the next one, beside HSTU",
+            settings=GenerativeSettings(),
+            steps=7,
+            module="deeprec_tf.cli.demo.generative.steps",
+            fits=_generates,
+            misfit="it is no generative model, or one that reads the items' texts",
         ),
     )
 }

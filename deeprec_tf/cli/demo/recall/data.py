@@ -33,7 +33,8 @@ class RecallData:
         ratings: the ratings of the movies that count, oldest first, with the id as encoded and
             the title.
         left_out: ratings of movies that are rare in the training part, or unknown there.
-        encoder: fitted on the training part.
+        fitted_on: what the encoder was fitted on, the training part of all ratings.
+        encoder: of movies.
         titles: title by encoded movie id.
         moments: training rows of models that learn once a row: a history, and what came then.
         sequences: those of models that learn at every position: every movie of the training
@@ -44,6 +45,7 @@ class RecallData:
 
     ratings: pd.DataFrame
     left_out: int
+    fitted_on: pd.DataFrame
     encoder: FeatureEncoder
     titles: np.ndarray
     moments: Rows
@@ -94,7 +96,8 @@ def prepare(ratings: pd.DataFrame, settings: RecallSettings) -> RecallData:
     ratings = ratings.sample(frac=1.0, random_state=settings.seed)
     ratings = ratings.sort_values("timestamp", kind="stable").reset_index(drop=True)
     encoder = FeatureEncoder([Category(ITEM, min_frequency=settings.least_ratings)])
-    encoder.fit(ratings.iloc[leave_one_out(ratings).train])
+    fitted_on = ratings.iloc[leave_one_out(ratings).train]
+    encoder.fit(fitted_on)
     ids = encoder.transform(ratings)[ITEM]
     kept = ids != OUT_OF_VOCABULARY
     events = ratings[kept].assign(**{ITEM: ids[kept]}).reset_index(drop=True)
@@ -126,6 +129,7 @@ def prepare(ratings: pd.DataFrame, settings: RecallSettings) -> RecallData:
     return RecallData(
         ratings=events,
         left_out=int((~kept).sum()),
+        fitted_on=fitted_on,
         encoder=encoder,
         titles=titles_by_id(events["title"], events[ITEM], encoder.vocabulary(ITEM).size),
         moments=moments,

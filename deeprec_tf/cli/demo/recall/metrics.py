@@ -38,10 +38,12 @@ class RecallResults:
     exports: Sequence[str]
 
 
-def metric_names(settings: RecallSettings) -> dict[str, str]:
+def metric_names(
+    settings: RecallSettings, metrics: Sequence[str] = METRICS
+) -> dict[str, str]:
     """Names of the test metrics, by the words for them."""
     words = {"hr": "HR", "ndcg": "NDCG", "coverage": "coverage"}
-    return {f"{words[name]}@{settings.titles}": f"{name}@{settings.titles}" for name in METRICS}
+    return {f"{words[name]}@{settings.titles}": f"{name}@{settings.titles}" for name in metrics}
 
 
 def comparison(
@@ -49,9 +51,10 @@ def comparison(
     trained: Sequence[TrainedModel],
     baselines: Mapping[str, Baseline],
     settings: RecallSettings,
+    metrics: Sequence[str] = METRICS,
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The comparison as texts: its header, and a row a model, the baselines first."""
-    names = metric_names(settings)
+    names = metric_names(settings, metrics)
     seconds = {name: f"{one.seconds:.1f} s" for name, one in baselines.items()}
     seconds |= {one.name: f"{one.seconds:.0f} s" for one in trained}
     rows = [
@@ -74,24 +77,29 @@ def sizes(data: RecallData) -> dict[str, int]:
     }
 
 
+def listed(lists: Sequence[Lists]) -> list[dict[str, Any]]:
+    """What was found for the users that are shown."""
+    return [
+        {
+            "user_id": one.user,
+            "watched_last": one.watched,
+            "found": {
+                name: [
+                    {"title": title, "score": score}
+                    for title, score in zip(titles, one.scores[name], strict=True)
+                ]
+                for name, titles in one.titles.items()
+            },
+        }
+        for one in lists
+    ]
+
+
 def as_json(results: RecallResults) -> dict[str, Any]:
     """What was measured beside the training, ready for JSON."""
     return {
         "sizes": sizes(results.data),
         "test": {name: dict(scores) for name, scores in results.scores.items()},
-        "lists": [
-            {
-                "user_id": one.user,
-                "watched_last": one.watched,
-                "found": {
-                    name: [
-                        {"title": title, "score": score}
-                        for title, score in zip(titles, one.scores[name], strict=True)
-                    ]
-                    for name, titles in one.titles.items()
-                },
-            }
-            for one in results.lists
-        ],
+        "lists": listed(results.lists),
         "parity": dict(results.parities),
     }

@@ -24,7 +24,7 @@ from deeprec_tf.evaluation import (
 from deeprec_tf.registry import ModelCard
 
 # These learn from every position of a sequence, the others once a row.
-_EVERY_POSITION = ("SASRec", "GRU4Rec", "BERT4Rec")
+_EVERY_POSITION = ("SASRec", "GRU4Rec", "BERT4Rec", "HSTU", "HLLM")
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "SASRec": {"num_layers": 1, "num_heads": 1, "dropout": 0.4},
     "GRU4Rec": {"dropout": 0.3},
@@ -63,12 +63,14 @@ def fit_baselines(console: Console, data: RecallData) -> dict[str, Baseline]:
     return baselines
 
 
-def train(card: ModelCard, data: RecallData, settings: RecallSettings) -> TrainedModel:
+def train(
+    card: ModelCard, data: RecallData, settings: RecallSettings, **arguments: Any
+) -> TrainedModel:
     """Builds and trains a model; stops when the validation NDCG no longer rises."""
     keras.utils.set_random_seed(settings.seed)
     model = card(
         *data.columns(settings), optimizer=keras.optimizers.Adam(settings.learning_rate),
-        **_ARGUMENTS.get(card.name, {}),
+        **_ARGUMENTS.get(card.name, {}), **arguments,
     )
     x = data.moments
     if card.name in _EVERY_POSITION:

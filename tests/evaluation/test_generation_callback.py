@@ -1,0 +1,81 @@
+"""`GenerationEvaluation`: what it writes is what the exported model's lists are worth."""
+
+import keras
+import numpy as np
+import pytest
+
+from deeprec_tf import next_item_columns
+from deeprec_tf.evaluation import GenerationEvaluation, rank_in_lists, retrieval_metrics
+from deeprec_tf.export import inference_model
+from deeprec_tf.identifiers import random_codes
+from deeprec_tf.models import TIGER, SASRec
+
+ITEMS, USERS = 30, 40
+
+
+def rows(seed=0):
+    """Users of one item each, which the next one follows from."""
+    rng = np.random.default_rng(seed)
+    history = np.zeros((USERS, 4), "int32")
+    history[:, 0] = rng.integers(1, ITEMS + 1, USERS)
+    return {
+        "user_id": np.arange(1, USERS + 1),
+        "hist_item_id": history,
+        "item_id": history[:, 0] % ITEMS + 1,
+    }
+
+
+def tiger(num_results=5):
+    keras.utils.set_random_seed(0)
+    return TIGER(
+        random_codes(ITEMS, 2, 6), num_users=USERS, maxlen=4, hidden_size=8, num_layers=1,
+        num_heads=1, head_size=8, feed_forward_units=16, beam_width=20, num_results=num_results,
+    )
+
+
+def test_logs_are_the_lists_of_the_epoch():
+    x, model, by_hand = rows(), tiger(), []
+    seen = [[1 + (item + 5) % ITEMS] for item in x["item_id"]]
+
+    def measure(epoch, logs):
+        found = inference_model(model).predict(x, verbose=0)["ids"]
+        ranks = rank_in_lists(found, x["item_id"], item_count=ITEMS, seen=seen)
+        by_hand.append(retrieval_metrics(ranks, k=[2, 5], metrics=["hr", "coverage"]))
+
+    callback = GenerationEvaluation(
+        (x, x["item_id"]), item_count=ITEMS, seen=seen, k=(2, 5), metrics=("hr", "coverage"),
+        batch_size=16,
+    )
+    hand = keras.callbacks.LambdaCallback(on_epoch_end=measure)
+    model.optimizer.learning_rate = 0.02
+    history = model.fit(x, epochs=6, batch_size=8, verbose=0, callbacks=[callback, hand]).history
+    assert [*history] == ["loss", "val_hr@2", "val_coverage@2", "val_hr@5", "val_coverage@5"]
+    for name in by_hand[0]:
+        assert history[f"val_{name}"] == pytest.approx([scores[name] for scores in by_hand])
+    assert history["val_hr@5"][-1] > history["val_hr@5"][0]
+
+
+def test_every():
+    x, model = rows(), tiger()
+    callback = GenerationEvaluation((x, x["item_id"]), item_count=ITEMS, k=3, every=2)
+    history = model.fit(x, epochs=3, verbose=0, callbacks=[callback]).history
+    assert len(history["val_ndcg@3"]) == 1 and len(history["loss"]) == 3
+
+
+def test_models_that_do_not_generate_or_not_enough():
+    x = rows()
+    callback = GenerationEvaluation((x, x["item_id"]), item_count=ITEMS, k=6)
+    with pytest.raises(ValueError, match="tiger answers with 5 items, lists of 6 .* num_results"):
+        tiger().fit(x, verbose=0, callbacks=[callback])
+    model = SASRec(*next_item_columns(ITEMS, maxlen=4, embedding_dim=8))
+    with pytest.raises(ValueError, match="sasrec generates no items.*RetrievalEvaluation"):
+        model.fit(x, verbose=0, callbacks=[callback])
+
+
+def test_arguments():
+    with pytest.raises(ValueError, match="pair"):
+        GenerationEvaluation(rows(), item_count=ITEMS)
+    with pytest.raises(ValueError, match="every must be at least 1 epoch, got 0"):
+        GenerationEvaluation((rows(), [1]), item_count=ITEMS, every=0)
+    with pytest.raises(ValueError, match="no metric 'hits'|hits"):
+        GenerationEvaluation((rows(), [1]), item_count=ITEMS, metrics=["hits"])
