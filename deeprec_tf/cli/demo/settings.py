@@ -96,10 +96,10 @@ class GenerativeSettings(RecallSettings):
     """
 
     models: tuple[str, ...] = ("TIGER", "HSTU")
-    epochs: int = 15
+    epochs: int = 10
     out: Path = Path("deeprec_tf_report_generative")
     batch_size: int = 256
-    maxlen: int = 20
+    maxlen: int = 10
     vector_dim: int = 32
     levels: int = 2
     codebook_size: int = 64

@@ -4,13 +4,19 @@ Written out, the logits are the largest thing of a step by far, and what costs i
 them. So their exponentials are kept as they are: the normalization goes to the small factors of
 the two products of the gradient, q = u / Σ e, dL/dh = q (e · W) and dL/dW = eᵀ · (q h). That is
 1.6 times faster than TensorFlow's cross-entropy. Where they would not fit, positions are worked off
-in chunks whose logits are computed again for the gradient.
+in chunks whose logits are computed again for the gradient. On a CPU that is the faster form, too,
+while a chunk stays in its caches: 70 ms instead of 90 for 3,520 positions and 3,953 items, 135
+instead of 180 for 2,000 and 12,101; but 500 instead of 340 for 512 and 100,000.
 """
 
 import tensorflow as tf
 
+from deeprec_tf.layers.core._kernels import is_on_cpu
+
 MOST_LOGITS = 1 << 26  # kept at once: 256 MB
-XLA_CHUNK = 256  # queries at a time, as XLA can't choose a form by the size of the batch
+CHUNK = 256  # queries at a time, where the form isn't chosen by the size of the batch
+FEW_LOGITS = 1 << 22  # so few are faster at once
+CACHED_ITEMS = 1 << 14  # most items whose scores for a chunk a processor's caches hold
 
 
 def catalogue_softmax(queries, items, labels, most_logits=MOST_LOGITS):
@@ -25,14 +31,18 @@ def catalogue_softmax(queries, items, labels, most_logits=MOST_LOGITS):
     Returns:
         float32 tensor (N,).
     """
-    chunk = max(1, most_logits // items.shape[0])
+    most = max(1, most_logits // items.shape[0])
     if tf.__internal__.get_enclosing_xla_context() is not None:
-        totals = _in_chunks(queries, items, min(chunk, XLA_CHUNK))
+        totals = _in_chunks(queries, items, min(most, CHUNK))
     else:
+        count, chunk = tf.shape(queries)[0], most
+        if is_on_cpu() and items.shape[0] <= CACHED_ITEMS:
+            most, chunk = min(most, FEW_LOGITS // items.shape[0]), min(most, CHUNK)
+        even = -(-count // tf.maximum(-(-count // chunk), 1))  # as little padding as can be
         totals = tf.cond(
-            tf.shape(queries)[0] <= chunk,
+            count <= most,
             lambda: _whole(queries, items),
-            lambda: _in_chunks(queries, items, chunk),
+            lambda: _in_chunks(queries, items, even),
         )
     return totals - tf.reduce_sum(queries * tf.gather(items, labels), axis=-1)
 

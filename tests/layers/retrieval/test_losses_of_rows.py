@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf.layers import CatalogueLoss, RetrievalLoss
+from deeprec_tf.layers.retrieval import _kernels
 from deeprec_tf.losses import BCE, Softmax, Triplet
 from tests.layers.contract import check_layer
 from tests.reference import recall as twin
@@ -45,8 +46,14 @@ def test_catalogue_loss(labels):
 
 
 @pytest.mark.parametrize("labels", [ROW_LABELS, STEP_LABELS])
-@pytest.mark.parametrize("most_logits", [1 << 20, 17])
-def test_the_gradient_by_hand_is_that_of_the_formula(labels, most_logits):
+@pytest.mark.parametrize(("most_logits", "few", "chunk"), [(1 << 20, 1 << 20, 256), (17, 0, 256),
+                                                           (1 << 20, 0, 2)])  # fmt: skip
+def test_the_gradient_by_hand_is_that_of_the_formula(
+    labels, most_logits, few, chunk, monkeypatch
+):
+    """All at once; in chunks, as more do not fit; in chunks, as that is faster."""
+    monkeypatch.setattr(_kernels, "FEW_LOGITS", few)
+    monkeypatch.setattr(_kernels, "CHUNK", chunk)
     queries = queries_of(labels)
     losses, (of_queries, of_items) = in_graph(
         CatalogueLoss(0.5, most_logits=most_logits), queries, labels, TABLE

@@ -46,7 +46,7 @@ def train(card: ModelCard, data: GenerativeData, settings: GenerativeSettings) -
     keras.utils.set_random_seed(settings.seed)
     model = card(
         data.codes, num_users=data.encoder.vocabulary("user_id").size, maxlen=settings.maxlen,
-        hidden_size=settings.movie_dim, num_layers=2, num_heads=2, head_size=32,
+        hidden_size=settings.movie_dim, num_layers=1, num_heads=2, head_size=32,
         feed_forward_units=128, dropout=0.2, beam_width=settings.candidates + settings.maxlen,
         num_results=settings.candidates, optimizer=keras.optimizers.Adam(settings.spelling_rate),
     )
