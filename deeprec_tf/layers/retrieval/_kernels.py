@@ -35,9 +35,9 @@ def catalogue_softmax(queries, items, labels, most_logits=MOST_LOGITS):
     if tf.__internal__.get_enclosing_xla_context() is not None:
         totals = _in_chunks(queries, items, min(most, CHUNK))
     else:
-        count, chunk = tf.shape(queries)[0], most
+        count, chunk = tf.shape(queries)[0], min(most, CHUNK)
         if is_on_cpu() and items.shape[0] <= CACHED_ITEMS:
-            most, chunk = min(most, FEW_LOGITS // items.shape[0]), min(most, CHUNK)
+            most = min(most, FEW_LOGITS // items.shape[0])
         even = -(-count // tf.maximum(-(-count // chunk), 1))  # as little padding as can be
         totals = tf.cond(
             count <= most,

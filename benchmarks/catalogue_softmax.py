@@ -1,0 +1,112 @@
+"""What the softmax over a catalogue costs: Keras's cross-entropy, and this library's loss.
+
+Forward and gradient of so many positions over so many items, each way in a process of its own: the
+median CPU time of its turns on one core, and how much memory the process held at most beyond what
+it held before the first step. "at once" keeps all scores of the step, "in chunks" works positions
+off in pieces and computes their scores again for the gradient; the library chooses.
+
+    python benchmarks/catalogue_softmax.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SIZES = ((256, 12_101), (2_048, 12_101), (3_520, 3_953), (2_048, 100_000), (8_192, 100_000))
+FORMS = ("Keras", "at once", "in chunks", "chosen")
+WIDTH, MOST_MEMORY = 64, 12e9
+
+
+def peak_mb():
+    """The most memory that this process has held."""
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def loss_of(form, items):
+    """Function of queries, items and labels to the loss of each query."""
+    import keras
+    import tensorflow as tf
+
+    from deeprec_tf.layers.retrieval import _kernels
+
+    if form == "Keras":
+        return lambda queries, table, labels: keras.ops.sparse_categorical_crossentropy(
+            labels, tf.matmul(queries, table, transpose_b=True), from_logits=True
+        )
+    if form == "at once":
+        _kernels.FEW_LOGITS = 1 << 30
+        _kernels.CACHED_ITEMS = 0
+        return lambda *given: _kernels.catalogue_softmax(*given, most_logits=1 << 30)
+    if form == "in chunks":
+        _kernels.FEW_LOGITS, _kernels.CACHED_ITEMS = 0, items
+    return _kernels.catalogue_softmax
+
+
+def measure(form, positions, items, turns):
+    """Milliseconds of a step, and its peak in MB."""
+    import tensorflow as tf
+
+    loss = loss_of(form, items)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def step(queries, table, labels):
+        with tf.GradientTape() as tape:
+            tape.watch([queries, table])
+            total = tf.reduce_mean(loss(queries, table, labels))
+        return tape.gradient(total, [queries, table])
+
+    table = tf.random.normal((items, WIDTH), stddev=0.1)
+    labels = tf.random.uniform((positions,), 0, items, tf.int32)
+    queries = tf.random.normal((positions, WIDTH))
+    step(queries[:2], table, labels[:2])
+    step(queries[:3], table, labels[:3])
+    before, spans = peak_mb(), []
+    for _ in range(turns):
+        start = time.process_time()
+        step(queries, table, labels)
+        spans.append(time.process_time() - start)
+    return 1000 * statistics.median(spans), peak_mb() - before
+
+
+def main():
+    """Prints a line a size and form."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--one", nargs=3, help="form, positions, items: in this process")
+    options = parser.parse_args()
+    if options.one:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        form, positions, items = options.one
+        print(*measure(form, int(positions), int(items), options.turns))
+        return
+    print(f"{'positions x items':>20}  " + "".join(f"{form + ', ms (MB)':>22}" for form in FORMS))
+    for positions, items in SIZES:
+        cells = []
+        for form in FORMS:
+            if form in FORMS[:2] and 3 * 4 * positions * items > MOST_MEMORY:
+                cells.append("not run")
+                continue
+            command = [sys.executable, __file__, "--turns", str(options.turns), "--one", form]
+            command += [str(positions), str(items)]
+            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            milliseconds, megabytes = map(float, answer.split())
+            cells.append(f"{milliseconds:,.0f} ({megabytes:,.0f})")
+        size = f"{positions:,} x {items:,}"
+        print(f"{size:>20}  " + "".join(f"{cell:>22}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
