@@ -169,6 +169,7 @@ CASES: dict[str, Case] = {
                 Entry("Keras", "keras", "one Embedding a field"),
                 Entry("DeepCTR", "deepctr"),
                 *RECHUB,
+                *HALF,
             ),
         )
         for model in ("MMoE", "PLE", "ESMM")
