@@ -5,8 +5,9 @@ them. So their exponentials are kept as they are: the normalization goes to the 
 the two products of the gradient, q = u / Σ e, dL/dh = q (e · W) and dL/dW = eᵀ · (q h). That is
 1.6 times faster than TensorFlow's cross-entropy. Where they would not fit, positions are worked off
 in chunks whose logits are computed again for the gradient. On a CPU that is the faster form, too,
-while a chunk stays in its caches: 70 ms instead of 90 for 3,520 positions and 3,953 items, 135
-instead of 180 for 2,000 and 12,101; but 500 instead of 340 for 512 and 100,000.
+while a chunk stays in its caches: 73 ms instead of 83 for 3,520 positions and 3,953 items, 131
+instead of 186 for 2,048 and 12,101; but 2,080 instead of 1,472 for 2,048 and 100,000
+(benchmarks/catalogue_softmax.py).
 """
 
 import tensorflow as tf

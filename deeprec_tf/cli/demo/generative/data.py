@@ -11,7 +11,7 @@ from deeprec_tf.cli.demo.movies import FIELDS, ITEM, OUT_OF_VOCABULARY, Rows
 from deeprec_tf.cli.demo.recall.data import HISTORY, RecallData
 from deeprec_tf.cli.demo.recall.data import prepare as prepare_recall
 from deeprec_tf.cli.demo.settings import GenerativeSettings
-from deeprec_tf.data import Category, FeatureEncoder, build_sequences, leave_one_out, take
+from deeprec_tf.data import Category, FeatureEncoder, leave_one_out
 from deeprec_tf.identifiers import ItemCodes, residual_kmeans_codes
 
 USER_ID, ITEM_ID = "user_id", "item_id"
@@ -73,12 +73,6 @@ def prepare(ratings: pd.DataFrame, settings: GenerativeSettings) -> GenerativeDa
         [Category(USER_ID), Category(ITEM_ID, min_frequency=settings.least_ratings)]
     ).fit(recall.fitted_on.rename(columns={ITEM: ITEM_ID}))
     vectors = movie_vectors(events.iloc[train], recall.size + 1, settings.vector_dim)
-    past = build_sequences(events, item=ITEM, maxlen=settings.maxlen, ties="order", rows=train)
-    moments = {
-        USER_ID: encoder.vocabulary(USER_ID).encode(USER_ID, events[USER_ID].iloc[train]),
-        "hist_" + ITEM_ID: past[HISTORY],
-        ITEM_ID: events[ITEM].to_numpy(np.int32)[train],
-    }
     return GenerativeData(
         recall=recall,
         encoder=encoder,
@@ -86,7 +80,11 @@ def prepare(ratings: pd.DataFrame, settings: GenerativeSettings) -> GenerativeDa
         codes=residual_kmeans_codes(
             vectors, settings.levels, settings.codebook_size, seed=settings.seed
         ),
-        moments=take(moments, past["hist_length"] > 0),
+        moments={
+            USER_ID: encoder.vocabulary(USER_ID).encode(USER_ID, recall.moment_users),
+            "hist_" + ITEM_ID: recall.moments[HISTORY],
+            ITEM_ID: recall.moments[ITEM],
+        },
     )
 
 

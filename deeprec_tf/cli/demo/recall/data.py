@@ -37,6 +37,7 @@ class RecallData:
         encoder: of movies.
         titles: title by encoded movie id.
         moments: training rows of models that learn once a row: a history, and what came then.
+        moment_users: the key of each moment's user.
         sequences: those of models that learn at every position: every movie of the training
             part is the next one in exactly one row.
         parts: one row a user, "validation" and "test": `user_id`, the history, the movie to find.
@@ -49,6 +50,7 @@ class RecallData:
     encoder: FeatureEncoder
     titles: np.ndarray
     moments: Rows
+    moment_users: np.ndarray
     sequences: Rows
     parts: dict[str, Rows]
     seen: dict[str, np.ndarray]
@@ -125,7 +127,7 @@ def prepare(ratings: pd.DataFrame, settings: RecallSettings) -> RecallData:
             HISTORY: newest,
             ITEM: targets[ITEM].to_numpy(np.int32),
         }
-    moments, sequences = _training_rows(events, split.train, settings.maxlen)
+    moments, users, sequences = _training_rows(events, split.train, settings.maxlen)
     return RecallData(
         ratings=events,
         left_out=int((~kept).sum()),
@@ -133,19 +135,23 @@ def prepare(ratings: pd.DataFrame, settings: RecallSettings) -> RecallData:
         encoder=encoder,
         titles=titles_by_id(events["title"], events[ITEM], encoder.vocabulary(ITEM).size),
         moments=moments,
+        moment_users=users,
         sequences=sequences,
         parts=parts,
         seen=seen,
     )
 
 
-def _training_rows(events: pd.DataFrame, rows: np.ndarray, maxlen: int) -> tuple[Rows, Rows]:
-    """All moments with a history, and those of them that end a window of `maxlen` movies."""
+def _training_rows(
+    events: pd.DataFrame, rows: np.ndarray, maxlen: int
+) -> tuple[Rows, np.ndarray, Rows]:
+    """All moments with a history, their users, and those that end a window of `maxlen` movies."""
     past = build_sequences(events, item=ITEM, maxlen=maxlen, ties="order", rows=rows)
     later = events.iloc[rows].groupby("user_id").cumcount(ascending=False).to_numpy()
     has_past = past["hist_length"] > 0
     moments = {HISTORY: past[HISTORY], ITEM: events[ITEM].to_numpy(np.int32)[rows]}
-    return take(moments, has_past), take(moments, has_past & (later % maxlen == 0))
+    users = events["user_id"].to_numpy()[rows][has_past]
+    return take(moments, has_past), users, take(moments, has_past & (later % maxlen == 0))
 
 
 def _check_users(users: int, ratings: int) -> None:
