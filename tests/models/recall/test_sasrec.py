@@ -11,10 +11,10 @@ ITEMS = 20
 COLUMNS = next_item_columns(ITEMS, maxlen=8, embedding_dim=8)
 
 
-def walks(rows=64, steps=6, seed=0):
+def walks(rows=64, steps=6, seed=0, items=ITEMS):
     """Users who go through the catalogue one by one: the next item is the last plus one."""
-    start = np.random.default_rng(seed).integers(1, ITEMS + 1, size=(rows, 1))
-    path = (start + np.arange(steps + 1) - 1) % ITEMS + 1
+    start = np.random.default_rng(seed).integers(1, items + 1, size=(rows, 1))
+    path = (start + np.arange(steps + 1) - 1) % items + 1
     return {"hist_item_id": path[:, :steps], "item_id": path[:, steps]}
 
 
