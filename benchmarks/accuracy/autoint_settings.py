@@ -2,15 +2,16 @@
 
     DEEPREC_TF_DATA=... python benchmarks/accuracy/autoint_settings.py
 
-The paper gives 3 layers, 2 heads and Adam of 1e-3; it leaves open which width of a head (16 or 32),
-which penalty of the embeddings and which dropout its row on this set has. One seed, the split and
-the recipe of movielens_ctr.py; the test part is not read. A finished run is not run again.
+The paper gives 3 layers, 2 heads and Adam of 1e-3; it leaves open the width of a head, the penalty
+of the embeddings and the dropout of its row on this set. One seed, the split and the recipe of
+movielens_ctr.py; the test part is not read. A finished run is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import keras
 from movielens_ctr import PAPER, load
@@ -20,10 +21,18 @@ from deeprec_tf.data import data_dir
 from deeprec_tf.models import AutoInt
 from deeprec_tf.training import benchmark_recipe
 
-# Width of a head, penalty of the embeddings, share of the attention weights that is dropped.
-GRID = [
-    (32, 1e-6, 0.0), (32, 1e-6, 0.2), (16, 1e-6, 0.0), (32, 1e-5, 0.0), (32, 0.0, 0.0),
-    (16, 1e-5, 0.0),
+# Arguments of the builder; the last are those of the authors' program for this set
+# (https://github.com/DeepGraphLearning/RecommenderSystems/tree/master/featureRec/movielens).
+WIDE, NORM = {"head_size": 32}, {"head_size": 32, "layer_norm": True}
+DROPOUT = {"attention_dropout": 0.4, "embedding_dropout": 0.1}
+GRID: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (NORM | DROPOUT, {"embedding_stddev": 1e-2}),
+    (NORM, {"embedding_l2": 1e-6}),
+    (NORM | DROPOUT, {"embedding_stddev": 1e-2, "drop": 1.0, "patience": 3}),
+    (WIDE | DROPOUT, {"embedding_l2": 1e-6}),
+    (WIDE, {"embedding_l2": 1e-6}),
+    (WIDE, {}),
+    ({"head_size": 16}, {"embedding_l2": 1e-5}),
 ]
 
 
@@ -35,23 +44,24 @@ def main() -> None:
     use_one_thread()
     rows = Rows("autoint_settings")
     columns, parts = load(data_dir("movielens-1m", options.data), PAPER)
-    for head_size, penalty, dropout in GRID:
-        keys = {"head_size": head_size, "penalty": penalty, "attention_dropout": dropout}
+    for arguments, recipe in GRID:
+        model_name = ", ".join(f"{k}={v}" for k, v in (arguments | recipe).items())
+        keys = {"model": model_name, "data": PAPER, "seed": 0}
         if rows.done(**keys):
             continue
         print(keys, flush=True)
         keras.utils.set_random_seed(0)
-        model = AutoInt(
-            columns, num_layers=3, num_heads=2, head_size=head_size, attention_dropout=dropout,
-            metrics=[],
-        )
+        model = AutoInt(columns, num_layers=3, num_heads=2, metrics=[], **arguments)
         with cpu_seconds() as seconds:
             result = benchmark_recipe(
-                model, *parts["train"], validation_data=parts["valid"], embedding_l2=penalty,
-                batch_size=1024, seed=0, verbose=2,
+                model, *parts["train"], validation_data=parts["valid"], batch_size=1024, seed=0,
+                verbose=2, **recipe,
             )
         best = {f"valid_{name}": value for name, value in result.best.items()}
-        print(rows.add(**keys, **best, epochs=len(result.epoch), seconds=seconds()))
+        print(rows.add(
+            **keys, parameters=model.count_params(), **best, epochs=len(result.epoch),
+            seconds=seconds(),
+        ))  # fmt: skip
 
 
 if __name__ == "__main__":

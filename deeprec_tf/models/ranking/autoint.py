@@ -1,7 +1,8 @@
 """AutoInt: Automatic Feature Interaction Learning (Song et al., CIKM 2019).
 
 Departures from the paper: `hidden_units` adds a tower beside the interacting layers in the same
-model (AutoInt+, which the paper trains jointly as well).
+model (AutoInt+, which the paper trains jointly as well). `layer_norm` and `embedding_dropout` are
+of its authors' program, not of the paper; both are off by default.
 """
 
 import keras
@@ -35,7 +36,9 @@ def AutoInt(
     num_heads=2,
     head_size=16,
     residual=True,
+    layer_norm=False,
     attention_dropout=0.0,
+    embedding_dropout=0.0,
     hidden_units=(),
     activation="relu",
     dropout=0.0,
@@ -58,7 +61,10 @@ def AutoInt(
         num_heads: heads of each.
         head_size: width of a head.
         residual: whether a layer adds a projection of what it reads.
+        layer_norm: whether each layer's result is normalized, field by field, as the authors'
+            program does.
         attention_dropout: share of the attention weights that is dropped.
+        embedding_dropout: share of the fields' embeddings that is dropped.
         hidden_units: widths of a tower beside the attention (AutoInt+); none by default.
         activation: "dice", "prelu" or a Keras activation name, in the tower.
         dropout: share dropped in the tower, one number or one a layer.
@@ -94,6 +100,9 @@ def AutoInt(
     tables = build_embedding_layers(columns, linear_feature_columns=linear)
     fields = all_fields(inputs, tables, columns, owner="AutoInt")  # (B, F, D)
 
+    if embedding_dropout:
+        fields = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(fields)
+
     # Interacting layers: each field gathers what bears on it.
     interactions = fields
     for i in range(num_layers):
@@ -101,6 +110,9 @@ def AutoInt(
             num_heads, head_size, residual=residual, dropout=attention_dropout,
             name=f"interacting_{i}",
         )(interactions)  # (B, F, H·d')
+        if layer_norm:
+            norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"norm_{i}")
+            interactions = norm(interactions)
     flat = keras.layers.Flatten(name="flat_interactions")(interactions)
     dense_to_one = {"use_bias": False, "dtype": "float32"}
     logits = [keras.layers.Dense(1, name="interaction_logit", **dense_to_one)(flat)]

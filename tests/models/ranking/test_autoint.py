@@ -9,6 +9,7 @@ from tests.layers.contract import randomize
 from tests.layers.interaction.test_interacting import parts_of
 from tests.reference.attention import interacting
 from tests.reference.core import dense_fields, sigmoid
+from tests.reference.transformer import layer_norm
 
 FIELDS = [SparseFeat("user", 5, embedding_dim=4), SparseFeat("item", 4, embedding_dim=4)]
 PRICE = DenseFeat("price", 2)
@@ -19,8 +20,11 @@ X = {
 }
 
 
-def test_two_layers_by_hand():
-    model = AutoInt([*FIELDS, PRICE], num_layers=2, num_heads=2, head_size=2)
+@pytest.mark.parametrize("normalized", [False, True])
+def test_two_layers_by_hand(normalized):
+    model = AutoInt(
+        [*FIELDS, PRICE], num_layers=2, num_heads=2, head_size=2, layer_norm=normalized
+    )
     randomize(model, scale=0.5)
     numbers = np.asarray(model.get_layer("number_fields").vectors, "float64")
     fields = np.concatenate(
@@ -30,9 +34,14 @@ def test_two_layers_by_hand():
         ],
         axis=1,
     )
-    for name in ("interacting_0", "interacting_1"):
-        kernel = np.asarray(model.get_layer(name).kernel, "float64")
+    for i in range(2):
+        kernel = np.asarray(model.get_layer(f"interacting_{i}").kernel, "float64")
         _, fields = interacting(fields, *parts_of(kernel, 2, 2))
+        if normalized:
+            norm = model.get_layer(f"norm_{i}")
+            fields = np.array([
+                layer_norm(row, np.asarray(norm.gamma), np.asarray(norm.beta)) for row in fields
+            ])  # fmt: skip
     to_one = np.asarray(model.get_layer("interaction_logit").kernel, "float64")
     bias = float(model.get_layer("probability").bias[0])
     wanted = [sigmoid(x + bias) for x in (fields.reshape(6, -1) @ to_one)[:, 0]]
@@ -51,6 +60,15 @@ def test_plus_is_a_tower_over_the_same_embeddings():
     model = AutoInt([*FIELDS, PRICE], hidden_units=(3,), num_layers=1)
     assert model.get_layer("tower").blocks[0][0].kernel.shape == (4 * 4, 3)
     assert sum(isinstance(layer, InteractingLayer) for layer in model.layers) == 1
+
+
+def test_dropout_of_embeddings_works_in_training_alone():
+    model = AutoInt(FIELDS, num_layers=1, embedding_dropout=0.5)
+    randomize(model, scale=0.5)
+    batch = {name: X[name] for name in ("user", "item")}
+    still = np.asarray(model(batch))
+    np.testing.assert_array_equal(model(batch), still)
+    assert not np.allclose(model(batch, training=True), still)
 
 
 @pytest.mark.parametrize(
