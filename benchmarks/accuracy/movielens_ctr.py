@@ -61,21 +61,24 @@ def read(folder: Path) -> pd.DataFrame:
     return table
 
 
+def split(count: int) -> dict[str, np.ndarray]:
+    """The rows of train, valid and test, 8:1:1."""
+    order = np.random.default_rng(2018).permutation(count)
+    first, second = int(0.8 * count), int(0.9 * count)
+    return dict(zip(("train", "valid", "test"), np.split(order, [first, second]), strict=True))
+
+
 def load(folder: Path, data: str) -> tuple[list, dict[str, tuple]]:
     """Columns of width 16; (x, y) of train, valid and test."""
     table = read(folder)
-    order = np.random.default_rng(2018).permutation(len(table))
-    first, second = int(0.8 * len(table)), int(0.9 * len(table))
-    parts = dict(
-        zip(("train", "valid", "test"), np.split(order, [first, second]), strict=True)
-    )
+    parts = split(len(table))
     encoder = FeatureEncoder(FIELDS[data]).fit(table.iloc[parts["train"]])
     x, y = encoder.transform(table), (table["rating"] > 3).to_numpy("float32")
-    split = {
+    rows_of = {
         name: ({field: ids[rows] for field, ids in x.items()}, y[rows])
         for name, rows in parts.items()
     }
-    return encoder.feature_columns(embedding_dim=16), split
+    return encoder.feature_columns(embedding_dim=16), rows_of
 
 
 def run(

@@ -34,7 +34,7 @@ from deeprec_tf.evaluation import (
 )
 from deeprec_tf.training import BackupAndRestore
 
-K = (5, 10)
+K, PATIENCE = (5, 10), 10
 METRICS = ("hr", "ndcg", "mrr")
 
 
@@ -47,6 +47,8 @@ class Data:
     maxlen: int
     dropout: float
     name: str
+    patience: int = PATIENCE
+    watched: str = "ndcg@10"
 
 
 DATA = {
@@ -107,7 +109,7 @@ RUNS = {
     ),
 }
 WIDTH, BATCH, PREFIX_BATCH, RATE = 64, 128, 512, 1e-3
-EPOCHS, PATIENCE = 200, 10
+EPOCHS = 200
 
 
 class LeaveOneOut:
@@ -151,10 +153,9 @@ class LeaveOneOut:
 
 
 def trained(
-    name: str, data: Data, parts: LeaveOneOut, seed: int, checkpoints: Path
-) -> tuple[keras.Model, dict[str, list]]:
-    """A model at its best epoch by validation NDCG@10, and the scores of all epochs."""
-    run = RUNS[name]
+    name: str, run: Run, data: Data, parts: Any, seed: int, checkpoints: Path
+) -> tuple[keras.Model, list[float]]:
+    """A model at its best epoch by the watched figure of the validation, and that of all epochs."""
     keras.utils.set_random_seed(seed)
     arguments = _with_dropout(run.arguments, data.dropout)
     model = getattr(models, run.builder)(
@@ -162,12 +163,13 @@ def trained(
         optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
     )
     model.shuffle_seed = seed
+    metric, k = data.watched.split("@")
     stop = keras.callbacks.EarlyStopping(
-        "val_ndcg@10", mode="max", patience=PATIENCE, restore_best_weights=True
+        f"val_{data.watched}", mode="max", patience=data.patience, restore_best_weights=True
     )
     watch = RetrievalEvaluation(
-        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=10,
-        metrics=METRICS,
+        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=int(k),
+        metrics=list(dict.fromkeys([*METRICS, metric])),
     )
     folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
     backup = BackupAndRestore(folder, callbacks=[stop])
@@ -176,7 +178,7 @@ def trained(
         batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2,
         callbacks=[watch, stop, backup],
     )
-    return model, history.history
+    return model, history.history[f"val_{data.watched}"]
 
 
 def _with_dropout(arguments: dict[str, Any], dropout: float) -> dict[str, Any]:
@@ -192,12 +194,11 @@ def run_one(name: str, data: Data, parts: LeaveOneOut, seed: int, checkpoints: P
     """One row: trains, and ranks the test items once."""
     row: dict[str, Any] = {}
     if callable(RUNS[name].builder):
-        scores = RUNS[name].builder(_with_last(parts.train), parts.items)
+        scores = RUNS[name].builder(with_last(parts.train), parts.items)
         model, x = scores, parts.seen_test
     else:
-        model, history = trained(name, data, parts, seed, checkpoints)
+        model, scored = trained(name, RUNS[name], data, parts, seed, checkpoints)
         x = parts.test
-        scored = history["val_ndcg@10"]
         row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
                 "validation_ndcg": max(scored)}  # fmt: skip
     found = evaluate_retrieval(
@@ -206,7 +207,7 @@ def run_one(name: str, data: Data, parts: LeaveOneOut, seed: int, checkpoints: P
     return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
 
 
-def _with_last(rows: dict) -> np.ndarray:
+def with_last(rows: dict) -> np.ndarray:
     """The training rows' items: the history and what came next."""
     history = np.pad(rows["hist_item_id"], [(0, 0), (0, 1)])
     history[np.arange(len(history)), (history != 0).sum(axis=1)] = rows["item_id"]

@@ -1,0 +1,136 @@
+"""Next clicks of sessions: GRU4Rec, NARM, STAMP and plain baselines on diginetica and yoochoose.
+
+    DEEPREC_TF_DATA=... python benchmarks/accuracy/sessions.py --data yoochoose --models NARM
+
+Every click but the first of a test session is to be found from those before it, among all items,
+those of the session too. Clicks on items that no training session has are left out, and sessions of
+one click. The last tenth of the training sessions is the validation, by whose MRR@20 the epoch is
+chosen; the models are not trained again on all. The rows of NARM and STAMP are every prefix of a
+session, those of GRU4Rec the sessions. A run that is broken off goes on from its last epoch; a
+finished run is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from next_item import Data, Run, trained, with_last
+from rows import Rows, cpu_seconds, use_one_thread
+
+from deeprec_tf.data import build_sequences, data_dir
+from deeprec_tf.evaluation import (
+    evaluate_retrieval,
+    fit_item_knn,
+    fit_markov_chain,
+    fit_popularity,
+)
+
+K, METRICS = 20, ("recall", "mrr")
+SAME = {"item": "item_id", "dropout": 0.2, "patience": 3, "watched": "mrr@20", "maxlen": 20}
+DATA = {
+    "yoochoose": Data("yoochoose-100k", name="yoochoose, sample of 100,000 clicks", **SAME),
+    "diginetica": Data("diginetica", name="diginetica", **SAME),
+}
+FILES = {
+    "yoochoose": ("train.parquet", "test.parquet"),
+    "diginetica": ("train_sessions.parquet", "test_sessions.parquet"),
+}
+RUNS = {
+    "popularity": Run(fit_popularity),
+    "Markov chain": Run(fit_markov_chain),
+    "item-kNN": Run(fit_item_knn),
+    "GRU4Rec": Run("GRU4Rec", {"dropout": None, "hidden_size": 100}),
+    "NARM": Run("NARM", {}, prefixes=True),
+    "STAMP": Run("STAMP", {}, prefixes=True),
+}
+
+
+class Sessions:
+    """A data set as training, validation and test rows: the session so far and the next click."""
+
+    seen_validation = None
+
+    def __init__(self, key: str) -> None:
+        folder = data_dir() / DATA[key].folder
+        train, test = (pd.read_parquet(folder / file) for file in FILES[key])
+        codes = pd.Index(np.sort(train["item_id"].unique()))
+        self.items, self._maxlen = len(codes), DATA[key].maxlen
+        train, test = (self._known(log, codes) for log in (train, test))
+        sessions = train["session_id"].unique()
+        first = sessions[int(0.9 * len(sessions))]
+        self._train = train[train["session_id"] < first].reset_index(drop=True)
+        is_last = ~self._train["session_id"].duplicated(keep="last").to_numpy()
+        self.train = self._rows(self._train, is_last)
+        self.validation = self._clicks(train[train["session_id"] >= first])
+        self.test = self._clicks(test)
+
+    def prefixes(self) -> dict:
+        """Training rows of every prefix of a session, and what was clicked next."""
+        return self._clicks(self._train)
+
+    def _known(self, log: pd.DataFrame, codes: pd.Index) -> pd.DataFrame:
+        log = log.assign(item_id=codes.get_indexer(log["item_id"]) + 1)
+        log = log[log["item_id"] > 0]
+        sizes = log.groupby("session_id")["item_id"].transform("size")
+        log = log[sizes > 1].reset_index(drop=True)
+        return log.assign(position=log.groupby("session_id").cumcount())
+
+    def _clicks(self, log: pd.DataFrame) -> dict:
+        return self._rows(log.reset_index(drop=True), (log["position"] > 0).to_numpy())
+
+    def _rows(self, log: pd.DataFrame, rows: np.ndarray) -> dict:
+        past = build_sequences(
+            log, user="session_id", time="position", maxlen=self._maxlen, ties="order", rows=rows
+        )
+        item = log["item_id"].to_numpy("int32")[rows]
+        return {"hist_item_id": past["hist_item_id"], "item_id": item}
+
+
+def run_one(name: str, key: str, parts: Sessions, seed: int, checkpoints: Path) -> dict:
+    """One row: trains, and ranks the test clicks once."""
+    row: dict[str, Any] = {}
+    if callable(RUNS[name].builder):
+        model = RUNS[name].builder(with_last(parts.train), parts.items)
+        x: Any = parts.test["hist_item_id"]
+    else:
+        model, scored = trained(name, RUNS[name], DATA[key], parts, seed, checkpoints)
+        x = parts.test
+        row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
+                "validation_mrr": max(scored)}  # fmt: skip
+    found = evaluate_retrieval(model, x, parts.test["item_id"], k=K, metrics=METRICS)
+    return {**row, **{metric.replace("@", "_"): value for metric, value in found.items()}}
+
+
+def main() -> None:
+    """Runs what is not there yet, all models of one seed before the next seed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
+    parser.add_argument("--models", nargs="+", default=list(RUNS), choices=list(RUNS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(3))
+    parser.add_argument("--checkpoints", type=Path, default=Path("runs/sessions"))
+    options = parser.parse_args()
+    use_one_thread()
+    rows = Rows("sessions")
+    parts: dict[str, Sessions] = {}
+    for seed in options.seeds:
+        for name in options.models:
+            for key in options.data:
+                once = callable(RUNS[name].builder) and seed > 0
+                if once or rows.done(model=name, data=DATA[key].name, seed=seed):
+                    continue
+                parts.setdefault(key, Sessions(key))
+                with cpu_seconds() as seconds:
+                    row = run_one(name, key, parts[key], seed, options.checkpoints)
+                print(rows.add(
+                    model=name, data=DATA[key].name, seed=seed, **row, seconds=seconds()
+                ))  # fmt: skip
+                keras.backend.clear_session()
+
+
+if __name__ == "__main__":
+    main()
