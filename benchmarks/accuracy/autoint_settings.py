@@ -27,8 +27,8 @@ WIDE, NORM = {"head_size": 32}, {"head_size": 32, "layer_norm": True}
 DROPOUT = {"attention_dropout": 0.4, "embedding_dropout": 0.1}
 GRID: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (NORM | DROPOUT, {"embedding_stddev": 1e-2}),
-    (NORM, {"embedding_l2": 1e-6}),
     (NORM | DROPOUT, {"embedding_stddev": 1e-2, "drop": 1.0, "patience": 3}),
+    (NORM, {"embedding_l2": 1e-6}),
     (WIDE | DROPOUT, {"embedding_l2": 1e-6}),
     (WIDE, {"embedding_l2": 1e-6}),
     (WIDE, {}),
