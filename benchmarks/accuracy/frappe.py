@@ -26,6 +26,10 @@ PLAIN = {"hidden_units": (400, 400, 400)}
 # Half of the published layers, heads and widths; AutoInt without a tower needs them all.
 ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 16}
 SMALLER = "3 layers of 2 heads of 16 units, published with 5 of 4 heads of 32"
+MASKS = {
+    **TOWER, "structure": "parallel", "block_units": (50, 50, 50), "reduction_ratio": 2.0,
+    "block_dropout": 0.1, "dropout": 0.1, "batch_norm": False,
+}  # fmt: skip
 # Model: builder, lambda of the penalty, arguments of the builder, remark.
 SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
     "LR": ("LR", 1e-5, {}, ""),
@@ -44,10 +48,9 @@ SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
         "FiBiNET", 0.05,
         {**TOWER, "bilinear_type": "field_all", "reduction_ratio": 2, "dropout": 0.3}, "",
     ),
-    "MaskNet": (
-        "MaskNet", 0.1,
-        {**TOWER, "structure": "parallel", "block_units": (50, 50, 50), "reduction_ratio": 2.0,
-         "block_dropout": 0.1, "dropout": 0.1, "batch_norm": False}, "",
+    "MaskNet": ("MaskNet", 0.1, MASKS, ""),
+    "MaskNet as published": (
+        "MaskNet", 0.1, {**MASKS, "embedding_norm": False}, "embeddings not normalized",
     ),
     "FinalMLP": (
         "FinalMLP", 0.05,
@@ -58,6 +61,9 @@ SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
     "DLRM": (
         "DLRM", 0.1, {**TOWER, "dropout": 0.4},
         "with dot products; the published run has none, only their fields side by side",
+    ),
+    "DLRM as published": (
+        "DNN", 0.1, {**TOWER, "dropout": 0.4}, "fields side by side, which makes it a DNN",
     ),
     "EDCN": (
         "EDCN", 0.05,

@@ -284,7 +284,9 @@ VARIANTS = {
     },
     "MaskNet": {
         "serial": ({"structure": "serial", "hidden_units": ()}, (), None),
-        "batch_norm": ({"batch_norm": True, "reduction_ratio": 0.5}, (), None),
+        "batch_norm": (
+            {"batch_norm": True, "reduction_ratio": 0.5, "embedding_norm": False}, (), None,
+        ),
     },
     "NFM": {
         "batch_norm": ({"batch_norm": True, "activation": "prelu"}, (), None),

@@ -43,6 +43,7 @@ def MaskNet(
     structure="parallel",
     block_units=(64, 64, 64),
     reduction_ratio=2.0,
+    embedding_norm=True,
     block_dropout=0.0,
     hidden_units=(256, 128, 64),
     activation="relu",
@@ -66,6 +67,8 @@ def MaskNet(
             "serial", every block reads the one before.
         block_units: width of each block.
         reduction_ratio: width of a mask's hidden layer over that of the mask.
+        embedding_norm: whether the embeddings are normalized, field by field, before they are
+            masked, as in the paper.
         block_dropout: share of a block's output dropped.
         hidden_units: widths of the tower behind the blocks; empty for none.
         activation: "dice", "prelu" or a Keras activation name, in the tower.
@@ -111,8 +114,10 @@ def MaskNet(
 
     # The embeddings as they are guide the masks; normalized, field by field, they are masked.
     flat = concat([keras.layers.Flatten(name="flat")(fields), *numbers])  # (B, n)
-    normalized = FieldNormalization(name="field_norm")(fields)  # (B, F, D)
-    start = concat([keras.layers.Flatten(name="normalized")(normalized), *numbers])  # (B, n)
+    start = flat
+    if embedding_norm:
+        normalized = FieldNormalization(name="field_norm")(fields)  # (B, F, D)
+        start = concat([keras.layers.Flatten(name="normalized")(normalized), *numbers])  # (B, n)
 
     outputs = []
     for i, units in enumerate(block_units):

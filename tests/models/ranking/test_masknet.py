@@ -34,16 +34,23 @@ def block_of(w, name, hidden, flat):
     )
 
 
-@pytest.mark.parametrize("structure", ["parallel", "serial"])
-def test_the_figure(structure):
-    model = MaskNet([*FIELDS, PRICE], structure=structure, block_units=(4, 5), hidden_units=())
+@pytest.mark.parametrize(
+    ("structure", "embedding_norm"), [("parallel", True), ("serial", True), ("serial", False)]
+)
+def test_the_figure(structure, embedding_norm):
+    model = MaskNet(
+        [*FIELDS, PRICE], structure=structure, block_units=(4, 5), hidden_units=(),
+        embedding_norm=embedding_norm,
+    )
     randomize(model)
     w = weights_of(model)
     fields = np.stack([table_values(model, c.name)[X[c.name]] for c in FIELDS], axis=1)
     fields = fields.astype("float64")
     flat = np.concatenate([fields.reshape(6, -1), X["price"]], axis=1)
-    normalized = field_norm(fields, w["field_norm/gamma"], w["field_norm/beta"])
-    start = np.concatenate([normalized.reshape(6, -1), X["price"]], axis=1)
+    start = flat
+    if embedding_norm:
+        normalized = field_norm(fields, w["field_norm/gamma"], w["field_norm/beta"])
+        start = np.concatenate([normalized.reshape(6, -1), X["price"]], axis=1)
     first = block_of(w, "block_0", start, flat)
     if structure == "serial":
         output = block_of(w, "block_1", first, flat)
