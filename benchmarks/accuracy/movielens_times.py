@@ -15,7 +15,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from movielens_ctr import PAPER, PENALTIES, SETTINGS, load, read, split
+from movielens_ctr import PAPER, SETTINGS, load, read, split
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import get_model
@@ -47,13 +47,13 @@ def main() -> None:
                  parts[part][1])
                 for part in ("train", "valid")
             )  # fmt: skip
-            name, arguments = SETTINGS[model]
+            name, arguments, penalty = SETTINGS[model]
             keras.utils.set_random_seed(0)
             built = get_model(name).builder(used, metrics=[], **arguments)
             with cpu_seconds() as seconds:
                 result = benchmark_recipe(
                     built, train_x, train_y, validation_data=(x, y),
-                    embedding_l2=PENALTIES[PAPER], batch_size=1024, seed=0, verbose=2,
+                    embedding_l2=penalty, batch_size=1024, seed=0, verbose=2,
                 )  # fmt: skip
             scores = np.ravel(built.predict(x, batch_size=8192, verbose=0))
             print(rows.add(
