@@ -25,14 +25,15 @@ from deeprec_tf.training import benchmark_recipe
 # (https://github.com/DeepGraphLearning/RecommenderSystems/tree/master/featureRec/movielens).
 WIDE, NORM = {"head_size": 32}, {"head_size": 32, "layer_norm": True}
 DROPOUT = {"attention_dropout": 0.4, "embedding_dropout": 0.1}
+PROJECTED = {"residual": "project"}
 GRID: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    (NORM | DROPOUT, {"embedding_stddev": 1e-2}),
-    (NORM | DROPOUT, {"embedding_stddev": 1e-2, "drop": 1.0, "patience": 3}),
+    (NORM | DROPOUT | PROJECTED, {"embedding_stddev": 1e-2}),
+    (NORM | DROPOUT | PROJECTED, {"embedding_stddev": 1e-2, "drop": 1.0, "patience": 3}),
+    (NORM | PROJECTED, {"embedding_l2": 1e-6}),
+    (NORM | PROJECTED, {"embedding_l2": 1e-5}),
     (NORM, {"embedding_l2": 1e-6}),
-    (NORM, {"embedding_l2": 1e-5}),
-    (NORM | {"embedding_dropout": 0.2}, {"embedding_l2": 1e-6}),
     (WIDE, {"embedding_l2": 1e-6}),
-    ({"head_size": 16}, {"embedding_l2": 1e-5}),
+    (WIDE | PROJECTED, {"embedding_l2": 1e-6}),
 ]
 
 

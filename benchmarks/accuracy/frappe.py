@@ -24,7 +24,8 @@ from deeprec_tf.training import benchmark_recipe
 TOWER = {"hidden_units": (400, 400, 400), "batch_norm": True}
 PLAIN = {"hidden_units": (400, 400, 400)}
 # Half of the published layers, heads and widths; AutoInt without a tower needs them all.
-ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 16}
+ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 16, "residual": "project"}
+DEEP = {"num_layers": 6, "num_heads": 4, "head_size": 32}
 SMALLER = "3 layers of 2 heads of 16 units, published with 5 of 4 heads of 32"
 MASKS = {
     **TOWER, "structure": "parallel", "block_units": (50, 50, 50), "reduction_ratio": 2.0,
@@ -74,7 +75,10 @@ SETTINGS: dict[str, tuple[str, float, dict[str, Any], str]] = {
         "GDCN", 0.05, {**TOWER, "cross_num": 4, "dropout": 0.4},
         "no row is published; set as DCNv2",
     ),
-    "AutoInt": ("AutoInt", 0.05, {"num_layers": 6, "num_heads": 4, "head_size": 32}, ""),
+    "AutoInt": ("AutoInt", 0.05, DEEP, ""),
+    "AutoInt (projected)": (
+        "AutoInt", 0.05, {**DEEP, "residual": "project"}, "a projection in every residual",
+    ),
     "AutoInt+": ("AutoInt", 0.1, {**ATTENTION, **TOWER, "dropout": 0.1}, SMALLER),
 }  # fmt: skip
 

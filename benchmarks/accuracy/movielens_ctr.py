@@ -29,7 +29,7 @@ from deeprec_tf.evaluation import evaluate_ctr
 from deeprec_tf.training import benchmark_recipe
 
 TOWER = {"hidden_units": (128, 64), "batch_norm": True, "dropout": 0.2}
-NARROW = {"num_layers": 3, "num_heads": 2, "head_size": 16}
+NARROW = {"num_layers": 3, "num_heads": 2, "head_size": 16, "residual": "project"}
 # The paper has 3 layers and 2 heads; the rest is what autoint_settings.py finds.
 ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 32, "layer_norm": True}
 PENALTY = 1e-5

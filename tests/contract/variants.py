@@ -237,7 +237,7 @@ VARIANTS = {
     },
     "AutoInt": {
         "plus": ({"hidden_units": (6,), "residual": False, "num_layers": 1}, (), None),
-        "normalized": ({"layer_norm": True}, (), None),
+        "normalized": ({"layer_norm": True, "residual": "project"}, (), None),
     },
     "DIEN": {
         "agru": ({"gru_type": "AGRU"}, (), None),

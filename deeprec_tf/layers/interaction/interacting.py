@@ -9,13 +9,15 @@ class InteractingLayer(keras.layers.Layer):
     """Multi-head self-attention over the fields of a row (AutoInt, equations 5 to 8).
 
     For a head h: α_mk = softmax over k of <W_Q e_m, W_K e_k>, ẽ_m = Σ_k α_mk W_V e_k; the heads
-    stand beside each other, and the result is relu(ẽ_m + W_res e_m). The scores are not divided
-    by the root of the width, as in the paper.
+    stand beside each other, and the result is relu(ẽ_m + W_res e_m), where W_res is the identity
+    if the widths match, D = H·d'. The scores are not divided by the root of the width, as in the
+    paper.
 
     Args:
         num_heads: H, number of heads.
         head_size: d', width of a head.
-        residual: whether W_res e_m is added.
+        residual: whether W_res e_m is added; "project" learns W_res where the widths match too, as
+            the authors' program does.
         dropout: share of the attention weights that is dropped in training.
 
     Call arguments:
@@ -26,7 +28,8 @@ class InteractingLayer(keras.layers.Layer):
         Float tensor (B, F, H·d').
 
     Raises:
-        ValueError: a size is no positive integer, or the dropout lies outside [0, 1).
+        ValueError: a size is no positive integer, the residual is unknown, or the dropout lies
+            outside [0, 1).
 
     References:
         Song et al., AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural
@@ -41,6 +44,10 @@ class InteractingLayer(keras.layers.Layer):
         for label, value in (("num_heads", num_heads), ("head_size", head_size)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{self.name}: {label} must be a positive integer, got {value!r}.")
+        if residual not in (True, False, "project"):
+            raise ValueError(
+                f"{self.name}: residual must be True, False or 'project', got {residual!r}."
+            )
         if not 0 <= dropout < 1:
             raise ValueError(f"{self.name}: dropout must lie in [0, 1), got {dropout!r}.")
         self.num_heads = num_heads
@@ -50,9 +57,10 @@ class InteractingLayer(keras.layers.Layer):
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 
     def build(self, fields_shape):
-        """Creates the four projections, beside each other in one kernel."""
+        """Creates the three or four projections, beside each other in one kernel."""
         width = self.num_heads * self.head_size
-        parts = 4 if self.residual else 3
+        is_projected = self.residual == "project" or (self.residual and fields_shape[-1] != width)
+        parts = 4 if is_projected else 3
 
         def start(shape, dtype=None):
             # Each projection starts as a layer of its own would.
@@ -67,13 +75,15 @@ class InteractingLayer(keras.layers.Layer):
 
     def call(self, fields, training=False):
         """Applies the layer."""
-        queries, keys, values, *residual = self._projections(fields)
+        queries, keys, values, *projected = self._projections(fields)
         weights = self._weights(queries, keys)  # (B, H, F, F)
         if self.drop is not None:
             weights = self.drop(weights, training=training)
         mixed = ops.matmul(ops.cast(weights, values.dtype), self._heads(values))  # (B, H, F, d')
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, *values.shape[1:]))
-        return ops.relu(mixed + residual[0] if residual else mixed)
+        if self.residual:
+            mixed = mixed + (projected[0] if projected else fields)
+        return ops.relu(mixed)
 
     def explain(self, fields):
         """What each field attends to: {"weights": float32 (B, H, F, F)}, last axis sums to 1."""

@@ -60,7 +60,9 @@ def AutoInt(
         num_layers: interacting layers, at least one.
         num_heads: heads of each.
         head_size: width of a head.
-        residual: whether a layer adds a projection of what it reads.
+        residual: whether a layer adds what it reads, through a projection where the widths differ
+            (as in the first layer, as a rule); "project" has one in every layer, as the authors'
+            program does.
         layer_norm: whether each layer's result is normalized, field by field, as the authors'
             program does.
         attention_dropout: share of the attention weights that is dropped.
@@ -80,7 +82,8 @@ def AutoInt(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: no interacting layer, no categorical column, or fields of different widths.
+        ValueError: no interacting layer, no categorical column, fields of different widths, or an
+            unknown residual.
 
     Example:
         >>> AutoInt([SparseFeat("user", 10), SparseFeat("item", 20)]).output_shape

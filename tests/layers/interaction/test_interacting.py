@@ -18,12 +18,18 @@ def parts_of(kernel, heads, size):
     return (*per_head, *pieces[3:])
 
 
-@pytest.mark.parametrize("residual", [True, False])
-def test_numbers(residual):
-    layer = InteractingLayer(2, 3, residual=residual)
+@pytest.mark.parametrize(
+    ("size", "residual"), [(3, True), (3, False), (2, True), (2, False), (2, "project")]
+)
+def test_numbers(size, residual):
+    layer = InteractingLayer(2, size, residual=residual)
     layer.build(FIELDS.shape)
     kernel = randomize(layer)["kernel"]
-    weights, wanted = interacting(FIELDS, *parts_of(kernel, 2, 3))
+    parts = parts_of(kernel, 2, size)
+    if residual is True and 2 * size == FIELDS.shape[-1]:  # what it reads, as it is
+        assert len(parts) == 3
+        parts = (*parts, np.eye(2 * size))
+    weights, wanted = interacting(FIELDS, *parts)
     np.testing.assert_allclose(check_layer(layer, FIELDS, time_axes=()), wanted, atol=1e-5)
     explained = layer.explain(FIELDS)["weights"]
     np.testing.assert_allclose(explained, weights, atol=1e-6)
@@ -42,7 +48,7 @@ def test_scores_are_not_scaled():
 
 
 def test_the_projections_start_different():
-    layer = InteractingLayer(1, 4)
+    layer = InteractingLayer(1, 4, residual="project")
     layer.build((None, 3, 4))
     first, *others = np.split(np.asarray(layer.kernel), 4, axis=1)
     limit = np.sqrt(6 / (4 + 4))
@@ -63,6 +69,7 @@ def test_dropout_works_in_training_alone():
     [
         ({"num_heads": 0}, "num_heads must be a positive integer, got 0"),
         ({"head_size": 1.5}, "head_size must be a positive integer, got 1.5"),
+        ({"residual": "scaled"}, "residual must be True, False or 'project', got 'scaled'"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
     ],
 )

@@ -36,7 +36,7 @@ def test_two_layers_by_hand(normalized):
     )
     for i in range(2):
         kernel = np.asarray(model.get_layer(f"interacting_{i}").kernel, "float64")
-        _, fields = interacting(fields, *parts_of(kernel, 2, 2))
+        _, fields = interacting(fields, *parts_of(kernel, 2, 2), np.eye(4))
         if normalized:
             norm = model.get_layer(f"norm_{i}")
             fields = np.array([
