@@ -55,7 +55,10 @@ TABULAR: dict[str, dict[str, Any]] = {
     "DeepFM": {},
     "DCNv2": {"cross_num": CROSS_LAYERS},
     "FiBiNET": {"bilinear_type": "interaction", "reduction_ratio": 3},
-    "AutoInt": {"num_layers": ATTENTION_LAYERS, "num_heads": HEADS, "head_size": HEAD_SIZE},
+    "AutoInt": {
+        "num_layers": ATTENTION_LAYERS, "num_heads": HEADS, "head_size": HEAD_SIZE,
+        "residual": "project",  # as the others have it
+    },
 }
 MULTITASK: dict[str, dict[str, Any]] = {
     "MMoE": {
