@@ -44,7 +44,7 @@ def unpacked(x: Any) -> Any:
     """A batch by the names of the columns again; anything but a packed batch as it is."""
     if not isinstance(x, dict) or not any(isinstance(v, ColumnBlock) for v in x.values()):
         return x
-    batch = {}
+    batch: dict[str, Any] = {}
     for name, value in x.items():
         if isinstance(value, ColumnBlock):
             batch |= zip(value.names, tf.unstack(value.values, axis=1), strict=True)
@@ -74,7 +74,7 @@ class EpochOrder:
 
     def permutation(self, rows: int) -> np.ndarray:
         """int64 array: a permutation of 0..rows-1."""
-        return np.random.default_rng((self.seed, self.epoch)).permutation(rows)
+        return np.random.default_rng([self.seed or 0, self.epoch]).permutation(rows)
 
 
 def array_dataset(

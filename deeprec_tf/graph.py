@@ -197,5 +197,6 @@ def columns_of_inputs(
             for label in ("length_name", "weight_name")
             if getattr(column, label, None) is not None and getattr(column, label) not in names
         ]
-        kept.append(dataclasses.replace(column, **dict.fromkeys(gone)) if gone else column)
+        cleared: dict[str, Any] = dict.fromkeys(gone)
+        kept.append(dataclasses.replace(column, **cleared) if gone else column)
     return kept

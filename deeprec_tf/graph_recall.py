@@ -74,8 +74,8 @@ def interaction_graph(
             )
         sizes.append(most + 1)
     keys = pairs[:, 0].astype("int64") * sizes[1] + pairs[:, 1]
-    _, first = np.unique(keys, return_index=True)
-    edges = pairs[first].astype("int32")
+    _, kept = np.unique(keys, return_index=True)
+    edges = pairs[kept].astype("int32")
     return InteractionGraph((names[0], names[1]), (sizes[0], sizes[1]), edges)
 
 
@@ -94,7 +94,8 @@ class PropagatedSide:
     def __init__(self, table: PropagatedEmbedding, before: Any, whole: Any, l2: float) -> None:
         self.table, self.whole, self._before = table, whole, before
         side = table.name.removeprefix("embedding_")
-        self.rows = partial(GraphRows(name=f"rows_of_{side}"), whole)
+        rows: Any = GraphRows(name=f"rows_of_{side}")
+        self.rows = partial(rows, whole)
         self._penalty = GraphPenalty(l2, name=f"penalty_of_{side}") if l2 else None
 
     def __call__(self, ids: Any) -> Any:

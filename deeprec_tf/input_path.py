@@ -16,9 +16,7 @@ from deeprec_tf.string_keys import string_keys, string_keys_of_array
 DEFAULT_BATCH_SIZE = 256
 
 if TYPE_CHECKING:
-    import keras
-
-    Model = keras.Model
+    from keras import Model
 else:
     Model = object
 

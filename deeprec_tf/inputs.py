@@ -118,9 +118,9 @@ def _flat(rows: Any) -> Any:
     return keras.layers.Reshape((*(-1 if n is None else n for n in lead), fields * width))(rows)
 
 
-def _runs(tables: Tables, columns: Sequence[FeatureColumn]) -> list[list[FeatureColumn]]:
+def _runs(tables: Tables, columns: Sequence[FeatureColumn]) -> list[list[Any]]:
     """Columns in their order, neighbors that one gather can serve together."""
-    runs: list[list[FeatureColumn]] = []
+    runs: list[list[Any]] = []
     before: Any = None
     for column in columns:
         kind: Any = None
@@ -280,7 +280,7 @@ def linear_logit(
         ValueError: no column, or one that stays a sequence.
     """
     refuse_sequences("linear_logit", feature_columns)
-    sparse = [c for c in feature_columns if sparse_column(c) is not None]
+    sparse: list[Any] = [c for c in feature_columns if sparse_column(c) is not None]
     dense = [c for c in feature_columns if isinstance(c, DenseFeat)]
     tables = EmbeddingTables({}) if tables is None else tables
     inside = [
@@ -345,7 +345,7 @@ def padding_mask(inputs: Tensors, feature_columns: Sequence[FeatureColumn]) -> A
             "padding_mask: none of "
             f"{[column.name for column in feature_columns]} is a VarLenSparseFeat."
         )
-    named = next((c for c in sparse if c.length_name is not None), None)
-    if named is None:
-        return PaddingMask()(inputs[sparse[0].name])
-    return PaddingMask()(inputs[named.name], inputs[named.length_name])
+    for column in sparse:
+        if column.length_name is not None:
+            return PaddingMask()(inputs[column.name], inputs[column.length_name])
+    return PaddingMask()(inputs[sparse[0].name])

@@ -185,7 +185,7 @@ def item_tower(columns: Sequence[FeatureColumn], width: int | None) -> list[Any]
     output; other features, or another width, are mapped linearly.
     """
     columns, _ = split_given(columns)
-    own = columns[0]
+    own: Any = columns[0]
     if len(columns) == 1 and width in (None, own.embedding_dim):
         return []
     units = own.embedding_dim if width is None else width

@@ -204,6 +204,6 @@ def split_off(owner: str, x: Any, y: Any, sample_weight: Any, share: float) -> t
 
     head, tail = slice(None, cut), slice(cut, None)
     inputs = {name: x[name] for name in names}
-    validation = (part(inputs, tail), part(y, tail), part(sample_weight, tail))
+    validation: tuple[Any, ...] = (part(inputs, tail), part(y, tail), part(sample_weight, tail))
     validation = validation[:2] if sample_weight is None else validation
     return part(inputs, head), part(y, head), part(sample_weight, head), validation

@@ -63,7 +63,7 @@ def with_width(
     if embedding_dim is None:
         return list(feature_columns)
 
-    def widened(column: FeatureColumn) -> FeatureColumn:
+    def widened(column: FeatureColumn) -> Any:
         if isinstance(column, SparseFeat):
             return dataclasses.replace(column, embedding_dim=embedding_dim)
         if isinstance(column, VarLenSparseFeat):
@@ -114,10 +114,11 @@ def user_sequence(
         if isinstance(c, SparseFeat) and HISTORY_PREFIX + c.name in named
     ]
     roles = split_by_role(everything, [items.id_column.name, *with_history], owner=owner)
-    ids = items.inputs[roles.behaviors[0].name]  # (B, T)
+    history: Any = roles.behaviors[0]
+    ids = items.inputs[history.name]  # (B, T)
     features = items.features_of(ids, known={
-        name: items.inputs[history.name]
-        for name, history in zip(with_history, roles.behaviors[1:], strict=True)
+        name: items.inputs[other.name]
+        for name, other in zip(with_history, roles.behaviors[1:], strict=True)
     })
     histories = {column.name: column for column in roles.behaviors}
     context = [c for c in user_feature_columns if c.name not in histories]
@@ -128,7 +129,7 @@ def user_sequence(
         vectors=items.encode(features),
         mask=padding_mask(items.inputs, roles.behaviors),
         context=context,
-        maxlen=roles.behaviors[0].maxlen,
+        maxlen=history.maxlen,
     )
 
 
@@ -222,6 +223,7 @@ def recall_model(
     )  # (B, 1)
     outputs = {"score": score, **(heads or {}), ROW_LOSS: row_loss}
     if heads:
+        head_types = head_types or {}
         outputs = balanced(inputs, outputs, {"score": RETRIEVAL, **head_types}, owner=name)
         if metrics is None:
             metrics = {task: kind_of(kind).metrics() for task, kind in head_types.items()}

@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from deeprec_tf import losses
-from deeprec_tf.candidates import Candidates, Given, InBatch, Sampled
+from deeprec_tf.candidates import Given, InBatch, Sampled
 from deeprec_tf.engine import ROW_LOSS
 from deeprec_tf.layers.retrieval.all_items import BatchItems
 from deeprec_tf.layers.retrieval.item_probability import ItemProbability
@@ -20,7 +20,7 @@ STEPS_IN_BATCH = 1024
 
 
 def loss_against(
-    sets: list[Candidates], items: Any, loss: Any, temperature: Any, queries: Any,
+    sets: list[Any], items: Any, loss: Any, temperature: Any, queries: Any,
     labels: Any, positives: Any, seen: Any,
 ) -> Any:
     """The loss of each row against candidates that are drawn.

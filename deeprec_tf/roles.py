@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from deeprec_tf.features import (
     DenseFeat,
@@ -93,7 +94,7 @@ def split_by_role(
         target.append(item)
         behaviors.append(history)
         negatives.append(negative)
-    given = [column for column in negatives if column is not None]
+    given: list[Any] = [column for column in negatives if column is not None]
     if given and len(given) < len(negatives):
         bare = behavior_list[negatives.index(None)]
         raise ValueError(
@@ -173,15 +174,14 @@ def split_off_time(
         return {}, list(context)
     by_name = {column.name: column for column in context}
     history = HISTORY_PREFIX + time_column
-    target, past = by_name.get(time_column), by_name.get(history)
-    for name, column, kind in (
-        (time_column, target, DenseFeat), (history, past, VarLenDenseFeat),
-    ):
+    for name, kind in ((time_column, DenseFeat), (history, VarLenDenseFeat)):
+        column = by_name.get(name)
         if not isinstance(column, kind) or column.dimension != 1:
             raise ValueError(
                 f"{owner}: time_column={time_column!r} needs {kind.__name__}({name!r}, …) of one "
                 f"number, got {column!r}. Add it, or leave time_column out."
             )
+    target, past = by_name[time_column], by_name[history]
     if target.dtype != past.dtype:
         raise ValueError(
             f"{owner}: {time_column!r} is {target.dtype}, {history!r} {past.dtype}. Give both one "

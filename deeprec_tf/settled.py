@@ -10,9 +10,7 @@ from deeprec_tf.graph import layers_before
 from deeprec_tf.layers.retrieval.graph_propagation import GraphPropagation
 
 if TYPE_CHECKING:
-    import keras
-
-    Model = keras.Model
+    from keras import Model
 else:
     Model = object
 

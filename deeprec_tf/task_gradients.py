@@ -114,8 +114,8 @@ def _combined(model: Any, variables: list, of_tasks: list[list], of_extra: list)
     factors = balance.coefficients(over_replicas(table, "SUM") * replicas, is_shared)
     combined = []
     for variable, stack, extra in zip(variables, stacked, of_extra, strict=True):
-        at = place.get(id(variable))
-        weights = tf.ones((count,)) if at is None else factors[at]
+        own = place.get(id(variable))
+        weights = tf.ones((count,)) if own is None else factors[own]
         combined.append(_sum(_weighed(stack, weights), extra))
     return combined
 

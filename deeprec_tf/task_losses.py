@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 import tensorflow as tf
@@ -14,7 +14,7 @@ from deeprec_tf.metrics.labelled import Labelled, known_labels
 from deeprec_tf.task_kinds import RETRIEVAL, ROW_LOSS, kind_of
 
 if TYPE_CHECKING:
-    Model = keras.Model
+    from keras import Model
 else:
     Model = object
 
@@ -37,13 +37,18 @@ class TaskLosses(Model):
         """The layer that weighs the tasks' losses, in a model of several tasks."""
         return next((layer for layer in self.layers if isinstance(layer, LossBalance)), None)
 
+    @property
+    def _balance(self) -> LossBalance:
+        """That layer, where there is one."""
+        return cast(LossBalance, self.loss_balance)
+
     def _task_arguments(self, loss: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `compile` with everything by task.
 
         Raises:
             ValueError: a task without loss, or a name that is no task.
         """
-        balance = self.loss_balance
+        balance = self._balance
         owner = f"{self.name}.compile"
         weighed = list(balance.tasks)
         kinds = dict(zip(balance.tasks, balance.task_types, strict=True))
@@ -83,7 +88,7 @@ class TaskLosses(Model):
         Raises:
             ValueError: the labels of a task are missing.
         """
-        balance = self.loss_balance
+        balance = self._balance
         rows, known = [], []
         for task, kind in zip(balance.tasks, balance.task_types, strict=True):
             of_task, is_known = self._rows_of_task(task, kind, y, y_pred)
@@ -120,7 +125,7 @@ class TaskLosses(Model):
         if given is None:
             raise ValueError(
                 f"{self.name}: the labels of the task {task!r} are missing. Give y as a dict "
-                f"with {list(self.loss_balance.tasks)}; NaN marks a row without label."
+                f"with {list(self._balance.tasks)}; NaN marks a row without label."
             )
         labels, known = known_labels(given)
         rows = tf.cast(self._task_losses[task](labels, y_pred[task]), "float32")
@@ -137,13 +142,13 @@ class TaskLosses(Model):
         """What penalties and layers add to the loss; a replica's share of it."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         loss = tf.add_n([tf.constant(0.0), *map(self._aggregate_additional_loss, self.losses)])
-        self.loss_balance.penalty.update_state(loss)
+        self._balance.penalty.update_state(loss)
         return loss / replicas
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The metrics; of several tasks, `loss` is the sum of the logged ones by their weights."""
         results = super().get_metrics_result()
-        balance = self.loss_balance
+        balance = self._balance
         if balance is not None:
             loss = results.pop("penalty")
             for task, weight in zip(balance.tasks, self._task_weights, strict=True):
@@ -153,7 +158,7 @@ class TaskLosses(Model):
 
     def check_dataset(self, where: str, spec: Any) -> None:
         """Raises ValueError where a data set's labels or weights do not go with the tasks."""
-        balance = self.loss_balance
+        balance = self._balance
         if balance is None or not isinstance(spec, tuple) or len(spec) < 2:
             return
         wanted = {

@@ -93,12 +93,14 @@ def known_as(
         )
     table = item.embedding_name
 
-    def of_width(column: FeatureColumn) -> FeatureColumn:
+    def of_width(column: FeatureColumn) -> Any:
         if isinstance(column, VarLenSparseFeat) and column.embedding_name == table:
             return dataclasses.replace(column, sparsefeat=of_width(column.sparsefeat))
         if not isinstance(column, SparseFeat) or column.embedding_name != table:
             return column
-        frozen = {} if vectors is None else {"pretrained": vectors, "trainable": False}
+        frozen: dict[str, Any] = {}
+        if vectors is not None:
+            frozen = {"pretrained": vectors, "trainable": False}
         return dataclasses.replace(column, embedding_dim=width, **frozen)
 
     return [of_width(c) for c in user_feature_columns], [of_width(c) for c in item_feature_columns]

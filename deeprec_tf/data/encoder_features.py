@@ -182,7 +182,7 @@ class Text:
 
 
 Feature = Category | CategoryList | Number | Text
-_KINDS = {kind.__name__: kind for kind in (Category, CategoryList, Number, Text)}
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, CategoryList, Number, Text)}
 
 
 def vocabulary_name(feature: Category | CategoryList) -> str:
@@ -203,7 +203,7 @@ def check_features(features: Iterable[Any]) -> tuple[Feature, ...]:
         raise ValueError("FeatureEncoder: no feature is declared.")
     outputs: list[str] = []
     for feature in features:
-        if not isinstance(feature, tuple(_KINDS.values())):
+        if not isinstance(feature, Category | CategoryList | Number | Text):
             raise TypeError(
                 f"FeatureEncoder: features must be {', '.join(_KINDS)}, got {feature!r}."
             )

@@ -183,7 +183,7 @@ def number_values(raw: Any, feature: Number, state: NumberState) -> Any:
 
 
 def encoder_model(
-    features: Sequence[Feature], states: dict[str, Vocabulary | NumberState]
+    features: Sequence[Feature], states: dict[str, Any]
 ) -> keras.Model:
     """A functional model: dict of raw tensors in, dict of model inputs out.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def fit_numbers(features: Iterable[Feature], table: Table) -> dict[str, NumberSt
 
 
 def model_inputs(
-    feature: Feature, state: Vocabulary | NumberState | None, table: Table
+    feature: Feature, state: Any, table: Table
 ) -> dict[str, np.ndarray]:
     """The inputs that a feature gives: its own and, of a list, the length if it is wanted.
 
@@ -63,14 +63,16 @@ def model_inputs(
     """
     if isinstance(feature, CategoryList) and isinstance(state, Vocabulary):
         ids, lengths = list_ids(feature, state, table)
-        wants_length = feature.length_name is not None
-        return {feature.name: ids, **({feature.length_name: lengths} if wants_length else {})}
+        found = {feature.name: ids}
+        if feature.length_name is not None:
+            found[feature.length_name] = lengths
+        return found
     if isinstance(feature, Text):
         return {feature.name: texts(feature, table)}
     column = get_series(_OWNER, table, feature.name)
     if isinstance(feature, Category) and isinstance(state, Vocabulary):
         return {feature.name: state.encode(feature.name, column, missing=feature.missing_id)}
-    return {feature.name: apply_number(feature, state, column)}
+    return {feature.name: apply_number(cast(Number, feature), state, column)}
 
 
 def texts(feature: Text, table: Table) -> np.ndarray:

@@ -253,20 +253,21 @@ class NegativeSampler:
         # smallest of exponential times with rates w are a draw without replacement (Efraimidis
         # and Spirakis 2006).
         rows = rows[_repeats(draws[rows]).any(axis=1)]
-        for row in rows:
+        for one in rows:
             mass = self._line.mass.copy()
-            mass[self._line.owned(int(codes[row]))] = 0
-            if excluded is not None and excluded[row] >= 0:
-                mass[excluded[row]] = 0
+            mass[self._line.owned(int(codes[one]))] = 0
+            if excluded is not None and excluded[one] >= 0:
+                mass[excluded[one]] = 0
             free = np.flatnonzero(mass)
             if len(free) < draws.shape[1]:
+                user = _plain(keys[int(one)])
                 raise ValueError(
-                    f"NegativeSampler: user {_plain(keys[row])!r} has only {len(free)} items left "
-                    f"to draw, but {draws.shape[1]} distinct negatives were asked for. Ask for "
-                    "fewer, or set replace=True."
+                    f"NegativeSampler: user {user!r} has only {len(free)} items left to draw, but "
+                    f"{draws.shape[1]} distinct negatives were asked for. Ask for fewer, or set "
+                    "replace=True."
                 )
             times = rng.exponential(size=len(free)) / mass[free]
-            draws[row] = free[np.argsort(times)[: draws.shape[1]]]
+            draws[one] = free[np.argsort(times)[: draws.shape[1]]]
 
     def _checked_field(self, name: str, table: Any) -> np.ndarray:
         table = np.asarray(table)

@@ -134,7 +134,7 @@ def _files(paths: Any) -> list[str]:
     """All files in the order given; those of a folder or pattern in the order of their names."""
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     files: list[str] = []
-    for path in map(os.fspath, several):
+    for path in (os.fspath(one) for one in several):
         if os.path.isdir(path):
             found = sorted(str(file) for file in Path(path).glob("*.parquet"))
         elif os.path.exists(path):

@@ -208,6 +208,8 @@ def key_table(column: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
         ValueError: an integer is too large.
     """
     series = values if isinstance(values, pd.Series) else pd.Series(values)
+    codes: np.ndarray
+    keys: Any
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes, keys = series.cat.codes.to_numpy(np.int64), series.cat.categories
     else:

@@ -92,7 +92,7 @@ def field_importance(
     if metric not in before:
         raise ValueError(f"{_OWNER}: metric must be one of {list(before)}, got {metric!r}.")
     rows = {}
-    for place, together in enumerate(_in_step(getattr(model, "feature_columns", ()), names, x)):
+    for place, together in enumerate(_in_step(getattr(model, "feature_columns", []), names, x)):
         lost: dict[str, list[float]] = {_label(name): [] for name in before}
         for repeat in range(repeats):
             order = np.random.default_rng((seed, place, repeat)).permutation(len(x[names[0]]))
@@ -131,7 +131,7 @@ def plot_importance(
     """
     metric = _score(str(importance.columns[0])) if metric is None else metric
     if _label(metric) not in importance:
-        known = [_score(name) for name in importance if not name.endswith("_std")]
+        known = [_score(name) for name in map(str, importance) if not name.endswith("_std")]
         raise ValueError(f"plot_importance: metric must be one of {known}, got {metric!r}.")
     return draw_importance(importance, _label(metric), path)
 
@@ -152,7 +152,7 @@ def _inputs_read(model: keras.Model) -> list[str]:
         for layer in model.layers if isinstance(layer, PredictionLayer)
     ]
     read = {tensor.name for tensor in inputs_of(outputs or model.outputs)}
-    names = input_specs(getattr(model, "feature_columns", ()))
+    names = input_specs(getattr(model, "feature_columns", []))
     return [name for name in names or [t.name for t in model.inputs] if name in read]
 
 

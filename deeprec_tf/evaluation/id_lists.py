@@ -19,7 +19,7 @@ class IdLists(NamedTuple):
 
     rows: np.ndarray
     ids: np.ndarray
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
 
 
 def id_lists(owner: str, name: str, values: Any) -> IdLists:

@@ -87,7 +87,7 @@ def evaluate_retrieval(
     """
     sizes = list_sizes(_OWNER, k)
     names = metric_names(_OWNER, metrics, has_popularity=popularity is not None)
-    settings = {
+    settings: dict[str, Any] = {
         "top": max(sizes) if set(names) & set(OF_LISTS) else 0,
         "batch_size": batch_size, "verbose": verbose,
     }  # fmt: skip

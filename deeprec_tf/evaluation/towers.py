@@ -89,8 +89,9 @@ class Towers:
         """All ids, with the features that the model holds of them."""
         columns = self._item.feature_columns if isinstance(self._item, RecModel) else []
         names = [tensor.name for tensor in self._item.inputs]
-        tables = {layer.name: layer for layer in model.layers if isinstance(layer, ItemFeatures)}
-        tables = {other: tables.get(f"all_{other}") for other in names if other != name}
+        held = {layer.name: layer for layer in model.layers if isinstance(layer, ItemFeatures)}
+        others = [other for other in names if other != name]
+        tables: dict[str, Any] = {other: held.get(f"all_{other}") for other in others}
         own = next((column for column in columns if column.name == name), None)
         if not isinstance(own, SparseFeat) or own.use_hash or None in tables.values():
             names = [column.name for column in columns] or names

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from deeprec_tf.optimizers.rows import Rows, beside, dense_gradient, in_blocks, summed_rows
 
+if TYPE_CHECKING:
+    from keras import Optimizer
+else:
+    Optimizer = object
 
-class RowSparse:
+
+class RowSparse(Optimizer):
     """Mixin in front of a Keras optimizer: gradients given as `tf.IndexedSlices` stay rows.
 
     Repeated ids are summed, then only the rows that occur are clipped, decayed and updated.

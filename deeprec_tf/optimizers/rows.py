@@ -25,7 +25,7 @@ class Rows(NamedTuple):
     indices: tf.Tensor
     values: tf.Tensor
     real: tf.Tensor | None
-    count: tf.Tensor | None = None
+    count: tf.Tensor | None = None  # type: ignore[assignment]  # hides tuple.count
 
 
 def summed_rows(

@@ -69,5 +69,6 @@ def _best(
     scores = np.where(dropped, -np.inf, products.max(axis=1)).astype(np.float32)
     # Positions ascend, so that a stable sort puts the lower one of equals first.
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    scores, places = (np.take_along_axis(array, order, axis=1) for array in (scores, places))
-    return scores, np.where(np.isneginf(scores), -1, places)
+    best = np.take_along_axis(scores, order, axis=1)
+    of_best = np.take_along_axis(places, order, axis=1)
+    return best, np.where(np.isneginf(best), -1, of_best)

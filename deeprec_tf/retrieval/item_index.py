@@ -74,10 +74,10 @@ class ItemIndex:
         [[30, 20]]
     """
 
-    def __init__(self, backend: str | Backend = "exact") -> None:
+    def __init__(self, backend: str | Backend | None = "exact") -> None:
         self.backend = backend_of(backend)
-        self._ids: np.ndarray | None = None
-        self._vectors: np.ndarray | None = None
+        self._ids: Any = None
+        self._vectors: Any = None
         self._exact: ExactSearch | None = None
 
     def __repr__(self) -> str:

@@ -80,7 +80,7 @@ class Generations:
         """Adds a state: a JSON value, and groups of arrays that are drawn one at a time."""
         self.directory.mkdir(parents=True, exist_ok=True)
         files = self._files()
-        number = int(_NAME.fullmatch(files[-1].name)[1]) + 1 if files else 1
+        number = int(_NAME.sub(r"\1", files[-1].name)) + 1 if files else 1
         unfinished = self.directory / "state.unfinished"
         with open(unfinished, "wb") as stream:
             with zipfile.ZipFile(stream, "w") as archive:

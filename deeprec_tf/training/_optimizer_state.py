@@ -90,7 +90,7 @@ def _move_slots(new: Any, old: Any, moves: Sequence[Move]) -> None:
 def _move_slot(variable: Any, slot: Any, parts: Any, *, is_average: bool) -> None:
     # An average of a fresh row begins with the row: it was zero at step 0 only.
     values = np.array(variable if is_average else slot)
-    arrays = {}
+    arrays: dict[int, np.ndarray] = {}
     for move, old_slot in parts:
         older = arrays.setdefault(id(old_slot), np.array(old_slot))
         shapes, of_rows = [

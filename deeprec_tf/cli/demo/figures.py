@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from deeprec_tf.cli.demo.training import TrainedModel
 from deeprec_tf.cli.model_figure import draw_model
@@ -42,7 +43,7 @@ def draw_curves(
         axes.set_xlabel("epoch", color=INK, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.12, y=0.2)
-    known = {}  # a model may be missing in a panel
+    known: dict[str, Any] = {}  # a model may be missing in a panel
     for axes in panels:
         known |= {line.get_label(): line for line in axes.get_legend_handles_labels()[0]}
     panels[-1].legend(

@@ -47,7 +47,7 @@ class Means:
         """Deviations of the training part, shrunk where there are few ratings; movies first."""
         began = time.perf_counter()
         x = data.inputs["train"]
-        tables = {}
+        tables: dict[str, Any] = {}
         for task, label in data.labels["train"].items():
             mean = float(label.mean())
             left = label.astype(np.float64) - mean

@@ -96,7 +96,7 @@ def test_scores(
 ) -> dict[str, dict[str, float]]:
     """HR, NDCG and coverage on the test part by model; the one use of that part."""
     test, seen = data.parts["test"], data.seen["test"]
-    asked = {"seen": seen, "k": settings.titles, "metrics": METRICS}
+    asked: dict[str, Any] = {"seen": seen, "k": settings.titles, "metrics": METRICS}
     scores = {
         name: evaluate_retrieval(baseline.scores, seen, test[ITEM], **asked)
         for name, baseline in baselines.items()
