@@ -7,7 +7,7 @@ costs two gathers and passes two tensors on; `unpacked` undoes it within the ste
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -74,7 +74,7 @@ class EpochOrder:
 
     def permutation(self, rows: int) -> np.ndarray:
         """int64 array: a permutation of 0..rows-1."""
-        return np.random.default_rng([self.seed or 0, self.epoch]).permutation(rows)
+        return np.random.default_rng((cast(int, self.seed), self.epoch)).permutation(rows)
 
 
 def array_dataset(

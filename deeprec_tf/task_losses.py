@@ -158,7 +158,7 @@ class TaskLosses(Model):
 
     def check_dataset(self, where: str, spec: Any) -> None:
         """Raises ValueError where a data set's labels or weights do not go with the tasks."""
-        balance = self._balance
+        balance = self.loss_balance
         if balance is None or not isinstance(spec, tuple) or len(spec) < 2:
             return
         wanted = {

@@ -203,7 +203,7 @@ def check_features(features: Iterable[Any]) -> tuple[Feature, ...]:
         raise ValueError("FeatureEncoder: no feature is declared.")
     outputs: list[str] = []
     for feature in features:
-        if not isinstance(feature, Category | CategoryList | Number | Text):
+        if not isinstance(feature, Feature):
             raise TypeError(
                 f"FeatureEncoder: features must be {', '.join(_KINDS)}, got {feature!r}."
             )
