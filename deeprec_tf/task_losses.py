@@ -148,7 +148,7 @@ class TaskLosses(Model):
     def get_metrics_result(self) -> dict[str, Any]:
         """The metrics; of several tasks, `loss` is the sum of the logged ones by their weights."""
         results = super().get_metrics_result()
-        balance = self._balance
+        balance = self.loss_balance
         if balance is not None:
             loss = results.pop("penalty")
             for task, weight in zip(balance.tasks, self._task_weights, strict=True):

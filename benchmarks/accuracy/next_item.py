@@ -12,6 +12,7 @@ epoch (checkpoints in `--checkpoints`); a finished run is not run again.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,14 +191,14 @@ def _with_dropout(arguments: dict[str, Any], dropout: float) -> dict[str, Any]:
     }
 
 
-def run_one(name: str, data: Data, parts: LeaveOneOut, seed: int, checkpoints: Path) -> dict:
+def run_one(name: str, key: str, parts: LeaveOneOut, seed: int, checkpoints: Path) -> dict:
     """One row: trains, and ranks the test items once."""
     row: dict[str, Any] = {}
     if callable(RUNS[name].builder):
         scores = RUNS[name].builder(with_last(parts.train), parts.items)
         model, x = scores, parts.seen_test
     else:
-        model, scored = trained(name, RUNS[name], data, parts, seed, checkpoints)
+        model, scored = trained(name, RUNS[name], DATA[key], parts, seed, checkpoints)
         x = parts.test
         row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
                 "validation_ndcg": max(scored)}  # fmt: skip
@@ -214,31 +215,45 @@ def with_last(rows: dict) -> np.ndarray:
     return history
 
 
-def main() -> None:
-    """Runs what is not there yet, all models of one seed before the next seed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
-    parser.add_argument("--models", nargs="+", default=list(RUNS), choices=list(RUNS))
+def run_all(
+    table: str, data: dict[str, Any], runs: dict[str, Run], read: Callable[[str], Any],
+    run_one: Callable[..., dict],
+) -> None:
+    """Runs what a table lacks, all models of one seed before the next seed.
+
+    Args:
+        table: name of the table.
+        data: the data sets by their key, which `read` takes and gives the parts of.
+        runs: the models by their name; baselines have one seed.
+        read: called when a data set is first needed.
+        run_one: gives a row from name, key, parts, seed and the folder of checkpoints.
+    """
+    parser = argparse.ArgumentParser(description=f"Runs what the table {table} lacks.")
+    parser.add_argument("--data", nargs="+", default=list(data), choices=list(data))
+    parser.add_argument("--models", nargs="+", default=list(runs), choices=list(runs))
     parser.add_argument("--seeds", nargs="+", type=int, default=range(3))
-    parser.add_argument("--checkpoints", type=Path, default=Path("runs/next_item"))
+    parser.add_argument("--checkpoints", type=Path, default=Path(f"runs/{table}"))
     options = parser.parse_args()
     use_one_thread()
-    rows = Rows("next_item")
-    parts: dict[str, LeaveOneOut] = {}
+    rows = Rows(table)
+    parts: dict[str, Any] = {}
     for seed in options.seeds:
         for name in options.models:
             for key in options.data:
-                data, once = DATA[key], callable(RUNS[name].builder) and seed > 0
-                if once or rows.done(model=name, data=data.name, seed=seed):
+                once = callable(runs[name].builder) and seed > 0
+                if once or rows.done(model=name, data=data[key].name, seed=seed):
                     continue
-                parts.setdefault(key, LeaveOneOut(data))
+                if key not in parts:
+                    parts[key] = read(key)
                 with cpu_seconds() as seconds:
-                    row = run_one(name, data, parts[key], seed, options.checkpoints)
-                if RUNS[name].remark:
-                    row["remark"] = RUNS[name].remark
-                print(rows.add(model=name, data=data.name, seed=seed, **row, seconds=seconds()))
+                    row = run_one(name, key, parts[key], seed, options.checkpoints)
+                if runs[name].remark:
+                    row["remark"] = runs[name].remark
+                print(rows.add(
+                    model=name, data=data[key].name, seed=seed, **row, seconds=seconds()
+                ))  # fmt: skip
                 keras.backend.clear_session()
 
 
 if __name__ == "__main__":
-    main()
+    run_all("next_item", DATA, RUNS, lambda key: LeaveOneOut(DATA[key]), run_one)

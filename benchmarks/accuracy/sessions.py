@@ -12,15 +12,12 @@ finished run is not run again.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
-from next_item import Data, Run, trained, with_last
-from rows import Rows, cpu_seconds, use_one_thread
+from next_item import Data, Run, run_all, trained, with_last
 
 from deeprec_tf.data import build_sequences, data_dir
 from deeprec_tf.evaluation import (
@@ -106,31 +103,5 @@ def run_one(name: str, key: str, parts: Sessions, seed: int, checkpoints: Path) 
     return {**row, **{metric.replace("@", "_"): value for metric, value in found.items()}}
 
 
-def main() -> None:
-    """Runs what is not there yet, all models of one seed before the next seed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
-    parser.add_argument("--models", nargs="+", default=list(RUNS), choices=list(RUNS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=range(3))
-    parser.add_argument("--checkpoints", type=Path, default=Path("runs/sessions"))
-    options = parser.parse_args()
-    use_one_thread()
-    rows = Rows("sessions")
-    parts: dict[str, Sessions] = {}
-    for seed in options.seeds:
-        for name in options.models:
-            for key in options.data:
-                once = callable(RUNS[name].builder) and seed > 0
-                if once or rows.done(model=name, data=DATA[key].name, seed=seed):
-                    continue
-                parts.setdefault(key, Sessions(key))
-                with cpu_seconds() as seconds:
-                    row = run_one(name, key, parts[key], seed, options.checkpoints)
-                print(rows.add(
-                    model=name, data=DATA[key].name, seed=seed, **row, seconds=seconds()
-                ))  # fmt: skip
-                keras.backend.clear_session()
-
-
 if __name__ == "__main__":
-    main()
+    run_all("sessions", DATA, RUNS, Sessions, run_one)
