@@ -4,7 +4,8 @@
 
 The split of NGCF and LightGCN: a random part of each user's check-ins is the test, all others are
 for training and for the graph. Every item competes that the user has no check-in of. The epochs
-are fixed beforehand, and the test part is ranked once: it chooses nothing. A run that is broken off
+are fixed beforehand, and the test part is ranked once: it chooses nothing. `--part valid` leaves a
+ninth of the training part out and ranks that, to choose settings by. A run that is broken off
 goes on from its last epoch (checkpoints in `--checkpoints`); a finished run is not run again.
 
 For planning, in CPU seconds on one core: LightGCN takes 130 an epoch with the BPR and 150 with the
@@ -24,12 +25,21 @@ import numpy as np
 import pandas as pd
 from rows import Rows, cpu_seconds, use_one_thread
 
+from deeprec_tf import SparseFeat, next_item_columns
 from deeprec_tf.data import data_dir
-from deeprec_tf.evaluation import evaluate_retrieval, fit_ease, fit_item_knn, fit_popularity
-from deeprec_tf.models import LightGCN
+from deeprec_tf.evaluation import (
+    RetrievalEvaluation,
+    evaluate_retrieval,
+    fit_ease,
+    fit_item_knn,
+    fit_popularity,
+)
+from deeprec_tf.models import DSSM, LightGCN, YoutubeDNN
 from deeprec_tf.training import BackupAndRestore
 
 Lists = list[np.ndarray]
+K, METRICS = 20, ("recall", "ndcg")
+WIDTH, MAXLEN = 64, 100
 
 
 @dataclass(frozen=True)
@@ -37,19 +47,21 @@ class Run:
     """A model of the table.
 
     Attributes:
-        fit: fits a baseline to the users' items; LightGCN when None.
-        arguments: of LightGCN, beside those that all share.
+        build: fits a baseline to the users' items, or builds a model from the data.
+        arguments: of the model, beside those that all share.
         batch: rows a step.
         rate: learning rate of Adam.
-        epochs: how many, fixed beforehand.
+        epochs: how many, fixed beforehand; 0 for a baseline.
+        has_history: whether a row has the user's other items, too.
         remark: what a reader of the row must know.
     """
 
-    fit: Callable[[Lists, int], Callable] | None = None
+    build: Callable[..., Any]
     arguments: dict[str, Any] = field(default_factory=dict)
     batch: int = 2048
     rate: float = 1e-3
     epochs: int = 0
+    has_history: bool = False
     remark: str = ""
 
 
@@ -76,6 +88,23 @@ def fit_ease_of_frequent_items(lists: Lists, item_num: int) -> Callable:
     return scores
 
 
+def lightgcn(data: Gowalla, **arguments: Any) -> keras.Model:
+    """LightGCN over the training part; MF with no layer."""
+    return LightGCN(data.train, **arguments)
+
+
+def dssm(data: Gowalla, **arguments: Any) -> keras.Model:
+    """Two towers over the ids of user and place."""
+    user = SparseFeat("user_id", data.num_users, embedding_dim=WIDTH)
+    item = SparseFeat("item_id", data.items + 1, embedding_dim=WIDTH)
+    return DSSM([user], [item], **arguments)
+
+
+def youtube_dnn(data: Gowalla, **arguments: Any) -> keras.Model:
+    """A tower over the mean of the user's other places."""
+    return YoutubeDNN(*next_item_columns(data.items, MAXLEN, WIDTH), **arguments)
+
+
 BPR = {"batch": 2048, "rate": 1e-2, "epochs": 20, "remark": (
     "reduced: 20 epochs at a learning rate of 1e-2, where 1,000 at 1e-3 are published"
 )}  # fmt: skip
@@ -90,60 +119,99 @@ RUNS = {
         fit_ease_of_frequent_items,
         remark=f"reduced: among the {EASE_ITEMS:,} of 40,981 items with the most check-ins",
     ),
-    "MF": Run(arguments={"num_layers": 0}, **BPR),
-    "LightGCN": Run(**BPR),
-    "MF, softmax": Run(arguments={"num_layers": 0, **COSINES}, **SOFTMAX),
-    "LightGCN, softmax": Run(arguments=COSINES, **SOFTMAX),
+    "MF": Run(lightgcn, {"num_layers": 0}, **BPR),
+    "LightGCN": Run(lightgcn, **BPR),
+    "MF, softmax": Run(lightgcn, {"num_layers": 0, **COSINES}, **SOFTMAX),
+    "LightGCN, softmax": Run(lightgcn, COSINES, **SOFTMAX),
+    "DSSM": Run(
+        dssm, {"hidden_units": (WIDTH,), "negatives": "in_batch", "temperature": 0.1}, **SOFTMAX
+    ),
+    "YoutubeDNN": Run(
+        youtube_dnn, {"hidden_units": (), **COSINES}, has_history=True, **SOFTMAX
+    ),
 }
 
 
 class Gowalla:
-    """Check-ins of the training part, and by user with a test part what is to be found."""
+    """Check-ins of the training part, and by user with a test part what is to be found.
 
-    def __init__(self) -> None:
+    Args:
+        targets: the part to be found; before "valid" only the rest of the training part is known.
+    """
+
+    def __init__(self, targets: str = "test") -> None:
         log = pd.read_parquet(data_dir("gowalla") / "interactions.parquet")
         log = log.assign(item_id=log["item_id"] + 1)  # id 0 is no item
-        self.items = int(log["item_id"].max())
-        is_test = log["split"] == "test"
-        self.train = log.loc[~is_test, ["user_id", "item_id"]].reset_index(drop=True)
-        targets = log[is_test].groupby("user_id")["item_id"].agg(np.array)
-        self.users, self.targets = targets.index.to_numpy(), targets.tolist()
+        self.items, self.num_users = int(log["item_id"].max()), int(log["user_id"].max()) + 1
+        known = ["train", "valid"] if targets == "test" else ["train"]
+        train = log.loc[log["split"].isin(known), ["user_id", "item_id"]]
+        self.train = train.reset_index(drop=True)
+        wanted = log[log["split"] == targets].groupby("user_id")["item_id"].agg(np.array)
+        self.users, self.targets = wanted.index.to_numpy(), wanted.tolist()
         seen = self.train.groupby("user_id")["item_id"].agg(np.array)
-        self.seen = seen.reindex(self.users).tolist()
+        self.seen = [
+            row if isinstance(row, np.ndarray) else np.zeros(0, "int64")
+            for row in seen.reindex(self.users)
+        ]
         self.lists = seen.tolist()
 
+    def histories(self, seed: int) -> dict[str, np.ndarray]:
+        """Every check-in with up to MAXLEN others of its user, which stand in a random order."""
+        log = self.train.sample(frac=1.0, random_state=seed)
+        log = log.sort_values("user_id", kind="stable", ignore_index=True)
+        item, user = log["item_id"].to_numpy("int32"), log["user_id"].to_numpy()
+        first = np.searchsorted(user, user)
+        count = np.searchsorted(user, user, side="right") - first
+        step = np.arange(1, MAXLEN + 1)
+        # The user's own run of rows as a ring: the others are those that follow on this one.
+        others = (np.arange(len(log)) - first)[:, None] + step
+        history = item[first[:, None] + others % count[:, None]]
+        return {"hist_item_id": np.where(step < count[:, None], history, 0), "item_id": item}
 
-def trained(name: str, data: Gowalla, seed: int, epochs: int, checkpoints: Path) -> keras.Model:
-    """LightGCN after all epochs."""
+    def asked(self, seed: int) -> np.ndarray:
+        """Of every user with something to be found up to MAXLEN known check-ins."""
+        rng = np.random.default_rng(seed)
+        found = np.zeros((len(self.seen), MAXLEN), "int32")
+        for row, known in zip(found, self.seen, strict=True):
+            row[: len(known)] = rng.permutation(known)[:MAXLEN]
+        return found
+
+
+def trained(name: str, data: Gowalla, seed: int, options: Any) -> keras.Model:
+    """The model after all epochs."""
     run = RUNS[name]
     keras.utils.set_random_seed(seed)
-    model = LightGCN(
-        data.train, optimizer=keras.optimizers.Adam(run.rate), **run.arguments
-    )
+    model = run.build(data, optimizer=keras.optimizers.Adam(run.rate), **run.arguments)
     model.shuffle_seed = seed
-    folder = checkpoints / f"{name}-{seed}".replace(" ", "_")
+    if options.part == "test":
+        folder = options.checkpoints / f"{name}-{seed}".replace(" ", "_")
+        callbacks: list[keras.callbacks.Callback] = [BackupAndRestore(folder)]
+    else:
+        truth = (asked(run, data, seed), data.targets)
+        callbacks = [RetrievalEvaluation(truth, seen=data.seen, k=K, metrics=METRICS)]
     model.fit(
-        data.train, batch_size=run.batch, epochs=epochs, verbose=2,
-        callbacks=[BackupAndRestore(folder)],
-    )
+        data.histories(seed) if run.has_history else data.train,
+        batch_size=run.batch, epochs=options.epochs or run.epochs, verbose=2, callbacks=callbacks,
+    )  # fmt: skip
     return model
 
 
-def run_one(name: str, data: Gowalla, seed: int, epochs: int | None, checkpoints: Path) -> dict:
+def asked(run: Run, data: Gowalla, seed: int) -> dict[str, np.ndarray]:
+    """The rows to be ranked, one a user."""
+    return {"hist_item_id": data.asked(seed)} if run.has_history else {"user_id": data.users}
+
+
+def run_one(name: str, data: Gowalla, seed: int, options: Any) -> dict:
     """One row: trains, and ranks the test items once."""
     run, row = RUNS[name], {}
-    if run.fit is not None:
-        model: Any = run.fit(data.lists, data.items)
+    if not run.epochs:
+        model: Any = run.build(data.lists, data.items)
         x: Any = data.seen
     else:
-        epochs = epochs or run.epochs
-        model = trained(name, data, seed, epochs, checkpoints)
-        x = {"user_id": data.users}
+        model, x = trained(name, data, seed, options), asked(run, data, seed)
         parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-        row = {"parameters": parameters, "epoch": epochs}
-    found = evaluate_retrieval(
-        model, x, data.targets, seen=data.seen, k=20, metrics=("recall", "ndcg")
-    )
+        row = {"parameters": parameters, "epoch": options.epochs or run.epochs}
+    found = evaluate_retrieval(model, x, data.targets, seen=data.seen, k=K, metrics=METRICS)
     return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
 
 
@@ -153,22 +221,28 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="print a row of so many epochs, add none")
+    parser.add_argument(
+        "--part", default="test", choices=["test", "valid"],
+        help="valid: trains without it, prints its figures of every epoch, adds no row",
+    )
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/gowalla"))
     options = parser.parse_args()
     use_one_thread()
-    rows, data = Rows("gowalla"), Gowalla()
+    rows, data = Rows("gowalla"), Gowalla(options.part)
+    is_trial = bool(options.epochs) or options.part == "valid"
     for seed in options.seeds:
         for name in options.models:
             run = RUNS[name]
-            is_once = run.fit is not None and seed > 0
-            if is_once or rows.done(model=name, data="Gowalla", seed=seed):
+            is_once = not run.epochs and seed > 0
+            is_done = not is_trial and rows.done(model=name, data="Gowalla", seed=seed)
+            if is_once or is_done:
                 continue
             with cpu_seconds() as seconds:
-                row = run_one(name, data, seed, options.epochs, options.checkpoints)
+                row = run_one(name, data, seed, options)
             if run.remark:
                 row["remark"] = run.remark
             row = {"model": name, "data": "Gowalla", "seed": seed, **row, "seconds": seconds()}
-            print(row if options.epochs else rows.add(**row))
+            print(row if is_trial else rows.add(**row))
             keras.backend.clear_session()
 
 
