@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+from memory import peak_mb
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -25,13 +27,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SIZES = ((256, 12_101), (2_048, 12_101), (3_520, 3_953), (2_048, 100_000), (8_192, 100_000))
 FORMS = ("Keras", "at once", "in chunks", "chosen")
 WIDTH, MOST_MEMORY = 64, 12e9
-
-
-def peak_mb():
-    """The most memory that this process has held."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def loss_of(form, items):

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+from memory import peak_mb
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -22,13 +24,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SIZES = ((128, 50), (128, 200), (8, 1024), (8, 2048), (8, 4096))
 WIDTH = 50
-
-
-def peak_mb():
-    """The most memory that this process has held."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def measure(rows, steps, chunk, turns):

@@ -6,7 +6,12 @@ import keras
 
 from deeprec_tf.engine import part_of
 from deeprec_tf.evaluation.list_ranks import rank_in_lists
-from deeprec_tf.evaluation.retrieval_metrics import list_sizes, metric_names, retrieval_metrics
+from deeprec_tf.evaluation.retrieval_metrics import (
+    check_validation,
+    list_sizes,
+    metric_names,
+    retrieval_metrics,
+)
 from deeprec_tf.graph import inference_outputs
 
 _OWNER = "GenerationEvaluation"
@@ -48,10 +53,7 @@ class GenerationEvaluation(keras.callbacks.Callback):
         batch_size=256, every=1,
     ):
         super().__init__()
-        if every < 1:
-            raise ValueError(f"{_OWNER}: every must be at least 1 epoch, got {every}.")
-        if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
-            raise ValueError(f"{_OWNER}: validation_data must be a pair (x, targets).")
+        check_validation(_OWNER, validation_data, every)
         self.validation_data = validation_data
         self.item_count = item_count
         self.seen = seen

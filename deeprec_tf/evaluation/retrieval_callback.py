@@ -7,6 +7,7 @@ import keras
 from deeprec_tf.evaluation.retrieval import rank_by_towers
 from deeprec_tf.evaluation.retrieval_metrics import (
     OF_LISTS,
+    check_validation,
     list_sizes,
     metric_names,
     retrieval_metrics,
@@ -68,10 +69,7 @@ class RetrievalEvaluation(keras.callbacks.Callback):
         verbose=0,
     ):
         super().__init__()
-        if every < 1:
-            raise ValueError(f"{_OWNER}: every must be at least 1 epoch, got {every}.")
-        if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
-            raise ValueError(f"{_OWNER}: validation_data must be a pair (x, targets).")
+        check_validation(_OWNER, validation_data, every)
         self.validation_data = validation_data
         self.items = items
         self.seen = seen

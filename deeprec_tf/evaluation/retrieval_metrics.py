@@ -70,6 +70,14 @@ def retrieval_metrics(
     return results
 
 
+def check_validation(owner: str, validation_data: Any, every: int) -> None:
+    """What callbacks that measure lists ask of their arguments, or a ValueError."""
+    if every < 1:
+        raise ValueError(f"{owner}: every must be at least 1 epoch, got {every}.")
+    if not isinstance(validation_data, list | tuple) or len(validation_data) != 2:
+        raise ValueError(f"{owner}: validation_data must be a pair (x, targets).")
+
+
 def list_sizes(owner: str, k: int | Sequence[int]) -> list[int]:
     """`k` as a list of sizes.
 
