@@ -41,7 +41,7 @@ METRICS = ("hr", "ndcg", "mrr")
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: its folder and columns, and what depends on it."""
+    """A data set: its folder and columns, what depends on it, and what is measured."""
 
     folder: str
     item: str
@@ -50,6 +50,8 @@ class Data:
     name: str
     patience: int = PATIENCE
     watched: str = "ndcg@10"
+    k: tuple[int, ...] = K
+    metrics: tuple[str, ...] = METRICS
 
 
 DATA = {
@@ -164,13 +166,12 @@ def trained(
         optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
     )
     model.shuffle_seed = seed
-    metric, k = data.watched.split("@")
     stop = keras.callbacks.EarlyStopping(
         f"val_{data.watched}", mode="max", patience=data.patience, restore_best_weights=True
     )
     watch = RetrievalEvaluation(
-        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=int(k),
-        metrics=list(dict.fromkeys([*METRICS, metric])),
+        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation,
+        k=int(data.watched.split("@")[1]), metrics=data.metrics,
     )
     folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
     backup = BackupAndRestore(folder, callbacks=[stop])
@@ -191,19 +192,22 @@ def _with_dropout(arguments: dict[str, Any], dropout: float) -> dict[str, Any]:
     }
 
 
-def run_one(name: str, key: str, parts: LeaveOneOut, seed: int, checkpoints: Path) -> dict:
+def run_one(
+    name: str, run: Run, data: Data, parts: Any, seed: int, checkpoints: Path
+) -> dict[str, Any]:
     """One row: trains, and ranks the test items once."""
     row: dict[str, Any] = {}
-    if callable(RUNS[name].builder):
-        scores = RUNS[name].builder(with_last(parts.train), parts.items)
-        model, x = scores, parts.seen_test
+    if callable(run.builder):
+        model = run.builder(with_last(parts.train), parts.items)
+        x = parts.test["hist_item_id"] if parts.seen_test is None else parts.seen_test
     else:
-        model, scored = trained(name, RUNS[name], DATA[key], parts, seed, checkpoints)
+        model, scored = trained(name, run, data, parts, seed, checkpoints)
         x = parts.test
+        watched = f"validation_{data.watched.split('@')[0]}"
         row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
-                "validation_ndcg": max(scored)}  # fmt: skip
+                watched: max(scored)}  # fmt: skip
     found = evaluate_retrieval(
-        model, x, parts.test["item_id"], seen=parts.seen_test, k=K, metrics=METRICS
+        model, x, parts.test["item_id"], seen=parts.seen_test, k=data.k, metrics=data.metrics
     )
     return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
 
@@ -216,17 +220,15 @@ def with_last(rows: dict) -> np.ndarray:
 
 
 def run_all(
-    table: str, data: dict[str, Any], runs: dict[str, Run], read: Callable[[str], Any],
-    run_one: Callable[..., dict],
+    table: str, data: dict[str, Data], runs: dict[str, Run], read: Callable[[str], Any]
 ) -> None:
     """Runs what a table lacks, all models of one seed before the next seed.
 
     Args:
         table: name of the table.
-        data: the data sets by their key, which `read` takes and gives the parts of.
+        data: the data sets by their key.
         runs: the models by their name; baselines have one seed.
-        read: called when a data set is first needed.
-        run_one: gives a row from name, key, parts, seed and the folder of checkpoints.
+        read: gives the parts of a data set by its key; called when it is first needed.
     """
     parser = argparse.ArgumentParser(description=f"Runs what the table {table} lacks.")
     parser.add_argument("--data", nargs="+", default=list(data), choices=list(data))
@@ -246,7 +248,9 @@ def run_all(
                 if key not in parts:
                     parts[key] = read(key)
                 with cpu_seconds() as seconds:
-                    row = run_one(name, key, parts[key], seed, options.checkpoints)
+                    row = run_one(
+                        name, runs[name], data[key], parts[key], seed, options.checkpoints
+                    )
                 if runs[name].remark:
                     row["remark"] = runs[name].remark
                 print(rows.add(
@@ -256,4 +260,4 @@ def run_all(
 
 
 if __name__ == "__main__":
-    run_all("next_item", DATA, RUNS, lambda key: LeaveOneOut(DATA[key]), run_one)
+    run_all("next_item", DATA, RUNS, lambda key: LeaveOneOut(DATA[key]))

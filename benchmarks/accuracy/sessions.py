@@ -12,23 +12,19 @@ finished run is not run again.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from next_item import Data, Run, run_all, trained, with_last
+from next_item import Data, Run, run_all
 
 from deeprec_tf.data import build_sequences, data_dir
-from deeprec_tf.evaluation import (
-    evaluate_retrieval,
-    fit_item_knn,
-    fit_markov_chain,
-    fit_popularity,
-)
+from deeprec_tf.evaluation import fit_item_knn, fit_markov_chain, fit_popularity
 
-K, METRICS = 20, ("recall", "mrr")
-SAME = {"item": "item_id", "dropout": 0.2, "patience": 3, "watched": "mrr@20", "maxlen": 20}
+SAME: dict[str, Any] = {
+    "item": "item_id", "maxlen": 20, "dropout": 0.2, "patience": 3, "watched": "mrr@20",
+    "k": (20,), "metrics": ("recall", "mrr"),
+}  # fmt: skip
 DATA = {
     "yoochoose": Data("yoochoose-100k", name="yoochoose, sample of 100,000 clicks", **SAME),
     "diginetica": Data("diginetica", name="diginetica", **SAME),
@@ -50,7 +46,7 @@ RUNS = {
 class Sessions:
     """A data set as training, validation and test rows: the session so far and the next click."""
 
-    seen_validation = None
+    seen_validation = seen_test = None
 
     def __init__(self, key: str) -> None:
         folder = data_dir() / DATA[key].folder
@@ -88,20 +84,5 @@ class Sessions:
         return {"hist_item_id": past["hist_item_id"], "item_id": item}
 
 
-def run_one(name: str, key: str, parts: Sessions, seed: int, checkpoints: Path) -> dict:
-    """One row: trains, and ranks the test clicks once."""
-    row: dict[str, Any] = {}
-    if callable(RUNS[name].builder):
-        model = RUNS[name].builder(with_last(parts.train), parts.items)
-        x: Any = parts.test["hist_item_id"]
-    else:
-        model, scored = trained(name, RUNS[name], DATA[key], parts, seed, checkpoints)
-        x = parts.test
-        row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
-                "validation_mrr": max(scored)}  # fmt: skip
-    found = evaluate_retrieval(model, x, parts.test["item_id"], k=K, metrics=METRICS)
-    return {**row, **{metric.replace("@", "_"): value for metric, value in found.items()}}
-
-
 if __name__ == "__main__":
-    run_all("sessions", DATA, RUNS, Sessions, run_one)
+    run_all("sessions", DATA, RUNS, Sessions)
