@@ -26,7 +26,7 @@ from deeprec_tf.training import benchmark_recipe
 
 # Arguments of the builder and of the recipe; the first are those of the authors, for this set
 # (https://github.com/DeepGraphLearning/RecommenderSystems/tree/master/featureRec/movielens).
-WIDE, NORM = {"head_size": 32}, {"head_size": 32, "layer_norm": True}
+NORM = {"head_size": 32, "layer_norm": True}
 DROPOUT = {"attention_dropout": 0.4, "embedding_dropout": 0.1}
 PROJECTED = {"residual": "project"}
 PROGRAM = "the authors' layer"
@@ -37,8 +37,6 @@ GRID: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (NORM | PROJECTED, {"embedding_l2": 1e-5}),
     (NORM | PROJECTED, {"embedding_l2": 1e-6, PROGRAM: True}),
     (NORM, {"embedding_l2": 1e-6}),
-    (WIDE, {"embedding_l2": 1e-6}),
-    (WIDE | PROJECTED, {"embedding_l2": 1e-6}),
 ]
 
 
