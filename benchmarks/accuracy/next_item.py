@@ -20,6 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+from budget import Budget
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import models, next_item_columns
@@ -156,9 +157,23 @@ class LeaveOneOut:
 
 
 def trained(
-    name: str, run: Run, data: Data, parts: Any, seed: int, checkpoints: Path
-) -> tuple[keras.Model, list[float]]:
-    """A model at its best epoch by the watched figure of the validation, and that of all epochs."""
+    run: Run, data: Data, parts: Any, seed: int, folder: Path, budget: Budget | None = None
+) -> tuple[keras.Model, dict[str, Any]]:
+    """A model at its best epoch by the watched figure of the validation, and what to say of it.
+
+    Args:
+        run: the model.
+        data: what depends on the data set.
+        parts: has `train`, `validation`, `seen_validation` and `items`, and `prefixes()` for the
+            models that want them.
+        seed: of weights, draws and the rows' order.
+        folder: for the checkpoints of this run alone.
+        budget: ends the training; there is none when None.
+
+    Returns:
+        The model; and parameters, the best epoch, its figure, and the CPU seconds that pieces of
+        the training before this process took (`earlier`).
+    """
     keras.utils.set_random_seed(seed)
     arguments = _with_dropout(run.arguments, data.dropout)
     model = getattr(models, run.builder)(
@@ -166,21 +181,31 @@ def trained(
         optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
     )
     model.shuffle_seed = seed
+    metric, k = data.watched.split("@")
     stop = keras.callbacks.EarlyStopping(
         f"val_{data.watched}", mode="max", patience=data.patience, restore_best_weights=True
     )
     watch = RetrievalEvaluation(
-        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation,
-        k=int(data.watched.split("@")[1]), metrics=data.metrics,
+        (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=int(k),
+        metrics=data.metrics,
     )
-    folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
+    budget = budget or Budget(file=spent_file(folder))
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
         batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2,
-        callbacks=[watch, stop, backup],
+        callbacks=[watch, stop, budget, backup],
     )
-    return model, history.history[f"val_{data.watched}"]
+    scores = history.history[f"val_{data.watched}"]
+    return model, {
+        "parameters": model.count_params(), "epoch": int(np.argmax(scores)) + 1,
+        f"validation_{metric}": max(scores), "earlier": budget.earlier,
+    }  # fmt: skip
+
+
+def spent_file(folder: Path) -> Path:
+    """Where the CPU seconds of a run stand whose checkpoints are in a folder."""
+    return folder.parent / f"{folder.name}.seconds"
 
 
 def _with_dropout(arguments: dict[str, Any], dropout: float) -> dict[str, Any]:
@@ -201,11 +226,9 @@ def run_one(
         model = run.builder(with_last(parts.train), parts.items)
         x = parts.test["hist_item_id"] if parts.seen_test is None else parts.seen_test
     else:
-        model, scored = trained(name, run, data, parts, seed, checkpoints)
+        folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
+        model, row = trained(run, data, parts, seed, folder)
         x = parts.test
-        watched = f"validation_{data.watched.split('@')[0]}"
-        row |= {"parameters": model.count_params(), "epoch": int(np.argmax(scored)) + 1,
-                watched: max(scored)}  # fmt: skip
     found = evaluate_retrieval(
         model, x, parts.test["item_id"], seen=parts.seen_test, k=data.k, metrics=data.metrics
     )
@@ -253,9 +276,8 @@ def run_all(
                     )
                 if runs[name].remark:
                     row["remark"] = runs[name].remark
-                print(rows.add(
-                    model=name, data=data[key].name, seed=seed, **row, seconds=seconds()
-                ))  # fmt: skip
+                row["seconds"] = round(seconds() + row.pop("earlier", 0.0), 1)
+                print(rows.add(model=name, data=data[key].name, seed=seed, **row))
                 keras.backend.clear_session()
 
 
