@@ -3,13 +3,14 @@
     DEEPREC_TF_DATA=... python benchmarks/accuracy/colarec.py
 
 Each user's items are split at random, one for the test, one for the validation, the rest for
-training (80/10/10 of about ten items or fewer); all training items are the context, all items
-compete but those of the training. Figures are not comparable to those of next items. LightGCN is
-trained first; its item vectors make the codes, and its own products are the row beside. SASRec
-reads the training items in the order of time, and is trained for as many CPU seconds as ColaRec.
-Two parts of the test are told apart: users of three training items, the fewest, and items that no
-training row has. Reduced size: the published model starts from T5-small. `--epochs` prints a row of
-so few epochs and adds none.
+training (80/10/10 of about ten items or fewer); what of the training items fits is the context, all
+items compete but those of the training. Figures are not comparable to those of next items. The
+validation's NDCG@10 chooses every model's epoch, for ColaRec that of the first 1,024 users.
+LightGCN is trained first; its item vectors make the codes, and its own products are the row beside.
+SASRec reads the training items in the order of time, and has as many CPU seconds of training as
+ColaRec took. Two parts of the test are told apart: users of three training items, the fewest, and
+the items that fewer than five training rows have (hardly any has none). Reduced size: the published
+model starts from T5-small. `--epochs` prints a row of so few epochs and adds none.
 """
 
 from __future__ import annotations
@@ -22,27 +23,35 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from generative import Budget, text_vectors
+from budget import Budget
+from generative import text_vectors
 from next_item import DATA as AMAZON
+from next_item import RUNS as RUNS_BY_TIME
+from next_item import spent_file, trained
 from rows import Rows, cpu_seconds, use_one_thread
 
-from deeprec_tf import next_item_columns
 from deeprec_tf.code_models import PRESETS
 from deeprec_tf.data import ColaRecRows, data_dir, latest_sequences, tokenize_texts
-from deeprec_tf.evaluation import evaluate_retrieval, rank_in_lists, retrieval_metrics
+from deeprec_tf.evaluation import (
+    GenerationEvaluation,
+    RetrievalEvaluation,
+    evaluate_retrieval,
+    rank_in_lists,
+    retrieval_metrics,
+)
 from deeprec_tf.export import inference_model, item_encoder
 from deeprec_tf.identifiers import hierarchical_kmeans_codes, random_codes
-from deeprec_tf.models import ColaRec, LightGCN, SASRec
+from deeprec_tf.models import ColaRec, LightGCN
 from deeprec_tf.training import BackupAndRestore
 
 DATA, METRICS, K = "Amazon Beauty, general", ("recall", "ndcg"), (5, 10, 20)
-EPOCHS, BATCH = 10, 128
-FEW, MAXLEN = 3, 50
+EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH = 10, 40, 5, 128
+FEW, RARE, MAXLEN, WATCHED = 3, 5, 50, 1024
 SIZES: dict[str, dict[str, Any]] = {
     "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": "short"},
     "full": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "preset": "long"},
 }
-REDUCED = "reduced: width 64, 2 + 2 layers, 10 epochs, from scratch; published: T5-small"
+REDUCED = "reduced: width 64, 2 + 2 layers, at most 10 epochs, from scratch; published: T5-small"
 # The ablation: name of the row, identifiers, and arguments of ColaRec.
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "ColaRec": ("lightgcn", {}),
@@ -65,10 +74,10 @@ class Beauty:
         place = log.groupby("user_id").cumcount()
         self.by_time = log[place > 1].sort_values(["user_id", "position"], ignore_index=True)
         self.train = log.loc[place > 1, ["user_id", "item_id"]].reset_index(drop=True)
-        test = log[place == 0].sort_values("user_id")
+        test, validation = (log[place == i].sort_values("user_id") for i in (0, 1))
         self.users, self.targets = test["user_id"].to_numpy(), test["item_id"].to_numpy()
-        seen = self.train.groupby("user_id")["item_id"].agg(list).reindex(self.users)
-        self.seen = [row if isinstance(row, list) else [] for row in seen]
+        self.validation = validation["item_id"].to_numpy()  # of the same users
+        self.seen = self.train.groupby("user_id")["item_id"].agg(list).loc[self.users].tolist()
         items = pd.read_parquet(folder / "items.parquet").sort_values("item_id")
         self.items, self.num_users = len(items), int(log["user_id"].max())
         texts = items["title"].fillna("") + " " + items["categories"].fillna("")
@@ -76,12 +85,14 @@ class Beauty:
         self.parts = {
             "": np.ones(len(self.users), bool),
             "few_": np.array([len(row) <= FEW for row in self.seen]),
-            "unseen_": ~np.isin(self.targets, self.train["item_id"]),
+            "rare_": np.bincount(self.train["item_id"], minlength=self.items + 1)[self.targets]
+            < RARE,
         }
 
     def keep(self, count: int) -> None:
         """Leaves the first users for the test."""
         self.users, self.targets = self.users[:count], self.targets[:count]
+        self.validation = self.validation[:count]
         self.seen = self.seen[:count]
         self.parts = {part: is_in[:count] for part, is_in in self.parts.items()}
 
@@ -93,15 +104,49 @@ class Beauty:
         }  # fmt: skip
 
 
-def lightgcn(data: Beauty, seed: int, epochs: int) -> keras.Model:
-    """LightGCN, as in gowalla.py the softmax of cosines over the items of a batch."""
+def lightgcn(data: Beauty, seed: int, options: Any) -> tuple[keras.Model, dict]:
+    """LightGCN, as in gowalla.py the softmax of cosines over the items of a batch; kept in a file.
+
+    With it what there is to say of its training.
+    """
+    file = options.checkpoints / f"LightGCN-{seed}.keras"
+    if file.exists():
+        return keras.models.load_model(file), {}
     keras.utils.set_random_seed(seed)
     model = LightGCN(
         data.train, num_users=data.num_users, num_items=data.items, negatives="in_batch",
         l2_normalize=True, temperature=0.1, optimizer=keras.optimizers.Adam(1e-2),
     )  # fmt: skip
-    model.fit(data.train, batch_size=2048, epochs=epochs, verbose=2)
-    return model
+    model.shuffle_seed = seed
+    watch = RetrievalEvaluation(
+        ({"user_id": data.users}, data.validation), seen=data.seen, k=10, metrics=METRICS
+    )
+    history = model.fit(
+        data.train, batch_size=2048, epochs=options.epochs or GRAPH_EPOCHS, verbose=2,
+        callbacks=[watch, best_epoch()],
+    )
+    if not is_trial(options):
+        options.checkpoints.mkdir(parents=True, exist_ok=True)
+        model.save(file)
+    return model, chosen(history)
+
+
+def best_epoch() -> keras.callbacks.EarlyStopping:
+    """Ends a training that gets no better, and takes its best epoch."""
+    return keras.callbacks.EarlyStopping(
+        "val_ndcg@10", mode="max", patience=PATIENCE, restore_best_weights=True
+    )
+
+
+def chosen(history: keras.callbacks.History) -> dict[str, Any]:
+    """The epoch that was taken and its figure."""
+    scores = history.history["val_ndcg@10"]
+    return {"epoch": int(np.argmax(scores)) + 1, "validation_ndcg": max(scores)}
+
+
+def is_trial(options: Any) -> bool:
+    """Whether rows are printed and not added."""
+    return bool(options.epochs or options.steps)
 
 
 def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any) -> dict:
@@ -128,17 +173,25 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
     )  # fmt: skip
     model.shuffle_seed = seed
     rows = ColaRecRows(data.train, codes, seed=seed)
+    maxlen = PRESETS[SIZES[options.size]["preset"]][0]
     folder = options.checkpoints / f"{name}-{options.size}-{seed}".replace(" ", "_")
-    x, callbacks = rows(0), [BackupAndRestore(folder)]
+    stop, x = best_epoch(), rows(0)
+    watch = GenerationEvaluation(
+        (rows.contexts(data.users[:WATCHED], maxlen), data.validation[:WATCHED]),
+        item_count=data.items, seen=data.seen[:WATCHED], metrics=METRICS,
+    )
+    budget = Budget(file=spent_file(folder))
+    callbacks = [watch, stop, budget, BackupAndRestore(folder, callbacks=[stop])]
     if options.steps:
-        x, callbacks = {n: v[: options.steps * BATCH] for n, v in x.items()}, []
-    model.fit(
+        budget, x = Budget(), {n: v[: options.steps * BATCH] for n, v in x.items()}
+        data.keep(256)
+    if is_trial(options):
+        callbacks = [watch, budget]
+    history = model.fit(
         x, batch_size=BATCH, epochs=options.epochs or EPOCHS, verbose=2, callbacks=callbacks,
         redraw=None if options.steps else rows,
     )  # fmt: skip
-    if options.steps:
-        data.keep(256)
-    asked = rows.contexts(data.users, PRESETS[SIZES[options.size]["preset"]][0])
+    asked = rows.contexts(data.users, maxlen)
     found = inference_model(model).predict(asked, batch_size=128, verbose=0)["ids"]
 
     def score(users: np.ndarray) -> dict[str, float]:
@@ -149,7 +202,8 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
         return retrieval_metrics(ranks, k=K, metrics=METRICS)
 
     return {
-        "parameters": model.count_params(), "epoch": options.epochs or EPOCHS,
+        "parameters": model.count_params(), **chosen(history),
+        "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         "remark": REDUCED if options.size == "reduced" else "T5-small's size, from scratch",
         **data.measured(score),
     }  # fmt: skip
@@ -167,31 +221,43 @@ def by_vectors(model: keras.Model, x: dict[str, np.ndarray], data: Beauty) -> di
     return data.measured(score)
 
 
-def sasrec(data: Beauty, seconds: float, seed: int, steps: int | None) -> dict:
-    """SASRec over the training items by time, trained for so many CPU seconds."""
-    log = data.by_time
-    last = log.groupby("user_id").cumcount(ascending=False).to_numpy() == 0
-    ends = log[last]
-    before = {"time": "position", "maxlen": MAXLEN}
-    history = latest_sequences(log, users=ends["user_id"], events=~last, **before)
-    has_past = (history["hist_item_id"] != 0).any(axis=1)
-    x = {
-        "hist_item_id": history["hist_item_id"][has_past],
-        "item_id": ends["item_id"].to_numpy("int32")[has_past],
-    }
-    keras.utils.set_random_seed(seed)
-    columns = next_item_columns(data.items, MAXLEN, SIZES["reduced"]["hidden_size"])
-    model = SASRec(
-        *columns, num_heads=1, dropout=0.5, optimizer=keras.optimizers.Adam(1e-3, beta_2=0.98)
-    )
-    model.shuffle_seed = seed
-    budget = Budget(seconds, steps or np.inf)
-    trained = model.fit(x, batch_size=BATCH, epochs=1000, verbose=2, callbacks=[budget])
-    asked = latest_sequences(log, users=data.users, **before)
+class ByTime:
+    """The training items in the order of time: all but the last, and the last, of every user."""
+
+    def __init__(self, data: Beauty) -> None:
+        log, self.items = data.by_time, data.items
+        last = log.groupby("user_id").cumcount(ascending=False).to_numpy() == 0
+
+        def histories(users: np.ndarray, events: Any = None) -> dict[str, np.ndarray]:
+            return latest_sequences(
+                log, time="position", maxlen=MAXLEN, users=users, events=events
+            )
+
+        ends = log[last]
+        self.train = {
+            "hist_item_id": histories(ends["user_id"].to_numpy(), ~last)["hist_item_id"],
+            "item_id": ends["item_id"].to_numpy("int32"),
+        }
+        self.asked = {"hist_item_id": histories(data.users)["hist_item_id"]}
+        self.validation = {**self.asked, "item_id": data.validation.astype("int32")}
+        self.seen_validation = data.seen
+
+
+def sasrec(data: Beauty, peer: list[dict], seed: int, options: Any) -> dict:
+    """SASRec over the training items by time, trained for at most as many CPU seconds."""
+    folder = options.checkpoints / f"SASRec-{seed}"
+    if is_trial(options):
+        budget = Budget(steps=options.steps or 1000 * options.epochs)
+    elif peer:
+        budget = Budget(peer[0]["training_seconds"], file=spent_file(folder))
+    else:
+        raise SystemExit("SASRec gets the CPU seconds of ColaRec: run that first.")
+    parts = ByTime(data)
+    model, row = trained(RUNS_BY_TIME["SASRec"], AMAZON["beauty"], parts, seed, folder, budget)
     return {
-        "parameters": model.count_params(), "epoch": len(trained.epoch),
-        "remark": "trained for the CPU seconds of ColaRec",
-        **by_vectors(model, {"hist_item_id": asked["hist_item_id"]}, data),
+        **row, "training_seconds": round(budget.spent, 1),
+        "remark": "trained for at most the CPU seconds of ColaRec",
+        **by_vectors(model, parts.asked, data),
     }  # fmt: skip
 
 
@@ -211,23 +277,23 @@ def main() -> None:
     for seed in options.seeds:
         data = Beauty(seed)
         with cpu_seconds() as of_peer:
-            peer = lightgcn(data, seed, options.epochs or EPOCHS)
+            peer, of_training = lightgcn(data, seed, options)
         for name in options.models:
             if rows.done(model=name, data=DATA, seed=seed):
                 continue
             with cpu_seconds() as seconds:
                 if name == "LightGCN":
-                    row = by_vectors(peer, {"user_id": data.users}, data)
+                    row = {**of_training, **by_vectors(peer, {"user_id": data.users}, data)}
                 elif name.startswith("SASRec"):
-                    colarec_row = rows.find(model="ColaRec", data=DATA, seed=seed)
-                    budget = colarec_row[0]["seconds"] if colarec_row else np.inf
-                    row = sasrec(data, budget, seed, options.steps)
+                    row = sasrec(data, rows.find(model="ColaRec", data=DATA, seed=seed), seed,
+                                 options)  # fmt: skip
                 else:
                     row = colarec(name, data, peer, seed, options)
             row = {key.replace("@", "_"): value for key, value in row.items()}
-            spent = seconds() + (of_peer() if name == "LightGCN" else 0.0)
+            spent = seconds() + row.pop("earlier", 0.0)
+            spent += of_peer() if name == "LightGCN" else 0.0
             row = {"model": name, "data": DATA, "seed": seed, **row, "seconds": round(spent, 1)}
-            print(row if options.epochs or options.steps else rows.add(**row))
+            print(row if is_trial(options) else rows.add(**row))
 
 
 if __name__ == "__main__":
