@@ -134,6 +134,26 @@ def user_sequence(
     )
 
 
+def seen_items(user_feature_columns: Sequence[FeatureColumn], items: ItemSide, table: Any) -> Any:
+    """Ids (B, S) of the items in all the user's histories; None where there is no history.
+
+    Args:
+        user_feature_columns: columns of the user.
+        items: the item side, for its inputs.
+        table: `embedding_name` of the histories.
+    """
+    found = [
+        keras.layers.Reshape((-1,), name=f"{column.name}_seen")(items.inputs[column.name])
+        if column.group > 1 else items.inputs[column.name]
+        for column in user_feature_columns
+        if isinstance(column, VarLenSparseFeat) and column.embedding_name == table
+        and not column.name.startswith(NEGATIVE_PREFIX)
+    ]
+    if len(found) < 2:
+        return found[0] if found else None
+    return keras.layers.Concatenate(axis=1, name="seen_items")(found)
+
+
 def cosine_temperature(temperature: float | str | None, loss: Any) -> float | str:
     """The temperature of a model that compares by the cosine, where none is given.
 
