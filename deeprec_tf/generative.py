@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deeprec_tf.roles import HISTORY_PREFIX
+from deeprec_tf.roles import histories_of
 
 
 def parameters(
@@ -76,7 +76,8 @@ def level_windows(
 
 
 def known_of_all(
-    columns: Sequence[Any], users: Sequence[Any], item_table: Mapping[str, Any] | None
+    columns: Sequence[Any], users: Sequence[Any], item_table: Mapping[str, Any] | None,
+    *, owner: str,
 ) -> tuple[list[Any], list[Any]]:
     """The item's columns that are known of the history too, and those of the target alone.
 
@@ -84,11 +85,11 @@ def known_of_all(
         columns: columns of the item, its id first.
         users: columns of the user, the histories among them.
         item_table: features of all items, or None.
+        owner: the model's name, for messages.
+
+    Raises:
+        ValueError: a column has two histories.
     """
-    named = {column.name for column in users} | set(item_table or ())
-    is_known = [
-        i == 0 or bool(named & {column.name, HISTORY_PREFIX + column.name})
-        for i, column in enumerate(columns)
-    ]
-    known = [c for c, yes in zip(columns, is_known, strict=True) if yes]
-    return known, [c for c, yes in zip(columns, is_known, strict=True) if not yes]
+    names = {*(item_table or ()), *histories_of(columns, users, owner=owner)}
+    known = [c for i, c in enumerate(columns) if i == 0 or c.name in names]
+    return known, [c for i, c in enumerate(columns) if i > 0 and c.name not in names]

@@ -27,7 +27,7 @@ from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.multitask import TaskTypes, balanced
 from deeprec_tf.recall_loss import loss_against
-from deeprec_tf.roles import HISTORY_PREFIX, NEGATIVE_PREFIX, split_by_role
+from deeprec_tf.roles import NEGATIVE_PREFIX, histories_of, split_by_role
 from deeprec_tf.task_kinds import RETRIEVAL, ROW_LOSS, kind_of
 
 
@@ -99,21 +99,22 @@ def user_sequence(
 ) -> UserSequence:
     """Finds the history of the items among the user's columns and looks it up.
 
-    The history of item column X is `hist_X`; features of the item without a history of their own
-    come from the item side's `item_table`, by the ids of the history.
+    The history of item column X is `hist_X`, or the one VarLen column that shares X's table;
+    features of the item without a history of their own come from the item side's `item_table`, by
+    the ids of the history.
 
     Raises:
-        ValueError: the id has no history, a feature has neither, or another column of the user
-            stays a sequence.
+        ValueError: the id has no history, a feature has neither, a column has two histories, or
+            another column of the user stays a sequence.
     """
     owner, columns = items.owner, items.columns
-    everything = [*user_feature_columns, *columns]
-    named = {column.name for column in user_feature_columns}
+    first = items.id_column.name
     with_history = [
-        c.name for c in columns[1:]
-        if isinstance(c, SparseFeat) and HISTORY_PREFIX + c.name in named
+        name for name in histories_of(columns, user_feature_columns, owner=owner) if name != first
     ]
-    roles = split_by_role(everything, [items.id_column.name, *with_history], owner=owner)
+    roles = split_by_role(
+        [*user_feature_columns, *columns], [first, *with_history], owner=owner
+    )
     history: Any = roles.behaviors[0]
     ids = items.inputs[history.name]  # (B, T)
     features = items.features_of(ids, known={
@@ -131,6 +132,26 @@ def user_sequence(
         context=context,
         maxlen=history.maxlen,
     )
+
+
+def seen_items(user_feature_columns: Sequence[FeatureColumn], items: ItemSide, table: Any) -> Any:
+    """Ids (B, S) of the items in all the user's histories; None where there is no history.
+
+    Args:
+        user_feature_columns: columns of the user.
+        items: the item side, for its inputs.
+        table: `embedding_name` of the histories.
+    """
+    found = [
+        keras.layers.Reshape((-1,), name=f"{column.name}_seen")(items.inputs[column.name])
+        if column.group > 1 else items.inputs[column.name]
+        for column in user_feature_columns
+        if isinstance(column, VarLenSparseFeat) and column.embedding_name == table
+        and not column.name.startswith(NEGATIVE_PREFIX)
+    ]
+    if len(found) < 2:
+        return found[0] if found else None
+    return keras.layers.Concatenate(axis=1, name="seen_items")(found)
 
 
 def cosine_temperature(temperature: float | str | None, loss: Any) -> float | str:

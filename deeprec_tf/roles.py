@@ -110,15 +110,55 @@ def split_by_role(
     )
 
 
+def histories_of(
+    item_columns: Sequence[FeatureColumn],
+    user_columns: Sequence[FeatureColumn],
+    *,
+    owner: str = "model",
+) -> dict[str, VarLenSparseFeat]:
+    """The histories of an item's columns among the user's, by the name of the item's column.
+
+    Where columns of the item share one table, a history that is named after none of them is that
+    of the first.
+
+    Args:
+        item_columns: columns of the item.
+        user_columns: columns of the user.
+        owner: the model's name, for messages.
+
+    Raises:
+        ValueError: a column has more than one history, or one of another width or table.
+
+    Example:
+        >>> item = SparseFeat("item_id", 9)
+        >>> past = VarLenSparseFeat(SparseFeat("past", 9, embedding_name="item_id"), maxlen=5)
+        >>> histories_of([item], [past])["item_id"].name
+        'past'
+    """
+    found: dict[str, VarLenSparseFeat] = {}
+    for item in item_columns:
+        if not isinstance(item, SparseFeat):
+            continue
+        history = _history_of(owner, item, [*user_columns, *item_columns], negative=False)
+        if history is not None and history not in found.values():
+            found[item.name] = history
+    return found
+
+
 def _history_of(
     owner: str, item: SparseFeat, feature_columns: Sequence[FeatureColumn], *, negative: bool
 ) -> VarLenSparseFeat | None:
-    wanted = (NEGATIVE_PREFIX if negative else "") + HISTORY_PREFIX + item.name
+    prefix = (NEGATIVE_PREFIX if negative else "") + HISTORY_PREFIX
+    wanted = prefix + item.name
+    of_others = {
+        prefix + column.name for column in feature_columns if isinstance(column, SparseFeat)
+    } - {wanted}
     found = [
         column
         for column in feature_columns
         if isinstance(column, VarLenSparseFeat)
         and column.name.startswith(NEGATIVE_PREFIX) == negative
+        and column.name not in of_others
         and (column.name == wanted or column.embedding_name == item.embedding_name)
     ]
     exact = [column for column in found if column.name == wanted]

@@ -1,7 +1,7 @@
 import pytest
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
-from deeprec_tf.roles import split_by_role
+from deeprec_tf.roles import histories_of, split_by_role
 
 USER = SparseFeat("user", 5, embedding_dim=3)
 ITEM = SparseFeat("item", 7, embedding_dim=2)
@@ -52,6 +52,14 @@ def test_two_items_of_one_table_go_by_name():
     assert names(split_by_role(columns, ["item", "similar"]))["behaviors"] == [
         "hist_item", "hist_similar",
     ]
+
+
+def test_each_history_is_of_one_column():
+    similar = SparseFeat("similar", 7, embedding_dim=2, embedding_name="item")
+    clicked, likewise = past("clicked"), past("hist_similar")
+    assert histories_of([ITEM, similar], [clicked]) == {"item": clicked}
+    assert histories_of([ITEM, similar], [likewise]) == {"similar": likewise}
+    assert histories_of([PRICE, CATE], [USER, clicked]) == {}
 
 
 @pytest.mark.parametrize(

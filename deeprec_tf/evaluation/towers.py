@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from deeprec_tf.data.tables import take
 from deeprec_tf.engine import RecModel
+from deeprec_tf.export.catalogue import own_catalogue
 from deeprec_tf.export.cuts import ITEM_VECTOR, USER_VECTOR, item_encoder, user_encoder
-from deeprec_tf.features import SparseFeat
-from deeprec_tf.layers.retrieval.all_items import ItemFeatures
 
 
 class Towers:
@@ -40,7 +39,7 @@ class Towers:
         self._user, self._item = user_encoder(model), item_encoder(model)
         id_name = self._id_column(item)
         if items is None:
-            items = self._own_catalogue(model, id_name)
+            items = own_catalogue(owner, model, self._item, id_name)
         features = only_inputs(owner, self._item, items, "items")
         ids = np.asarray(features[id_name])
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
@@ -84,23 +83,6 @@ class Towers:
                 f"{self._owner}: item={item!r} is none of the item tower's inputs {names}."
             )
         return item
-
-    def _own_catalogue(self, model: keras.Model, name: str) -> dict[str, np.ndarray]:
-        """All ids, with the features that the model holds of them."""
-        columns = self._item.feature_columns if isinstance(self._item, RecModel) else []
-        names = [tensor.name for tensor in self._item.inputs]
-        held = {layer.name: layer for layer in model.layers if isinstance(layer, ItemFeatures)}
-        others = [other for other in names if other != name]
-        tables: dict[str, Any] = {other: held.get(f"all_{other}") for other in others}
-        own = next((column for column in columns if column.name == name), None)
-        if not isinstance(own, SparseFeat) or own.use_hash or None in tables.values():
-            names = [column.name for column in columns] or names
-            raise ValueError(
-                f"{self._owner}: items is missing. The item tower reads {names}: give a dict or "
-                "DataFrame of these, one row an item."
-            )
-        features = {other: np.array(layer.table)[1:] for other, layer in tables.items()}
-        return {name: np.arange(1, own.vocabulary_size, dtype=np.int32), **features}
 
 
 def only_inputs(owner: str, model: keras.Model, x: Any, label: str) -> Any:

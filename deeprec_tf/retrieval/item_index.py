@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from deeprec_tf.export.catalogue import own_catalogue
 from deeprec_tf.export.cuts import ITEM_VECTOR, item_encoder
 from deeprec_tf.graph import inputs_of
 from deeprec_tf.retrieval.backend import Backend
@@ -130,7 +131,7 @@ class ItemIndex:
     def of_model(
         cls,
         model: keras.Model,
-        items: Mapping[str, Any],
+        items: Mapping[str, Any] | None = None,
         ids: Any = None,
         *,
         backend: str | Backend = "exact",
@@ -141,9 +142,11 @@ class ItemIndex:
         Args:
             model: a model with the joint `item_vector`, freshly trained or reloaded.
             items: arrays (V, ...) by input name of the item tower, or a DataFrame; more names
-                may be given.
+                may be given. Every item that the model knows when None, where its tower reads
+                the id alone or the model holds the other features (`item_table`).
             ids: the items' ids (V,), or the name of the column of `items` that holds them;
-                the tower's own input when it has only one.
+                the tower's own input when it has only one, and the model's first column of the
+                item when items is None.
             backend: as for `ItemIndex`.
             batch_size: items at a time in the tower.
 
@@ -151,11 +154,16 @@ class ItemIndex:
             The index.
 
         Raises:
-            ValueError: the model has no such joint, an input is missing, or the ids must be
-                named; and what `build` raises.
+            ValueError: the model has no such joint, an input or the catalogue is missing, or
+                the ids must be named; and what `build` raises.
         """
         tower = item_encoder(model)
         inputs = [tensor.name for tensor in inputs_of(keras.tree.flatten(tower.output))]
+        if items is None:
+            columns = getattr(tower, "feature_columns", ())
+            first = columns[0].name if columns else inputs[0]
+            items = own_catalogue(_OWNER, model, tower, first)
+            ids = first if ids is None else ids
         missing = [name for name in inputs if name not in items]
         if missing:
             raise ValueError(

@@ -31,7 +31,7 @@ _OWNER = "export_retriever"
 
 def export_retriever(
     model: keras.Model,
-    items: ItemIndex | Mapping[str, Any],
+    items: ItemIndex | Mapping[str, Any] | None,
     path: str | Path,
     *,
     k: int = 100,
@@ -54,7 +54,8 @@ def export_retriever(
     Args:
         model: a model with the joints `user_vector` and `item_vector`, trained or reloaded.
         items: inputs of the item tower by name, as ids, (V, ...) each, or a DataFrame; or a
-            built `ItemIndex`, whose back-end is left out: the answer is always exact.
+            built `ItemIndex`, whose back-end is left out: the answer is always exact. None for
+            every item that the model knows, as for `ItemIndex.of_model`.
         path: local folder of the model; versions are its subfolders, as for `export_saved_model`.
         k: number of items in an answer.
         ids: as for `ItemIndex.of_model`; with an `ItemIndex`, the name of the item column.
@@ -196,6 +197,9 @@ def _item_name(model: keras.Model, items: Any, ids: Any) -> str | None:
     if all(layer.name != ITEM_VECTOR for layer in model.layers):
         return None  # items are an index, of whatever model
     inputs = inputs_of(keras.tree.flatten(item_encoder(model).output))
+    columns = getattr(item_encoder(model), "feature_columns", ())
+    if items is None and columns:
+        return columns[0].name
     return inputs[0].name if len(inputs) == 1 else None
 
 

@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeprec_tf import SparseFeat, VarLenSparseFeat
+from deeprec_tf.candidates import Given
+from deeprec_tf.export import user_encoder
+from deeprec_tf.models import DSSM
 from deeprec_tf.retrieval import ItemIndex, hard_negatives, mine_hard_negatives
 from tests.reference import retrieval as twin
+from tests.reference.recall import retrieval_loss, softmax_loss
 from tests.retrieval.samples import Few, catalogue, clustered, seen
 
 ITEMS, ROWS = 300, 40
@@ -89,6 +94,37 @@ def test_too_few_are_drawn_again_and_none_is_an_error():
         mine_hard_negatives(index, queries, [1, 1], ranks=(3, 5), exclude=[[], [2, 3]])
     few = ItemIndex(Few(step=4)).build(index.vectors, index.ids)
     assert mine_hard_negatives(few, queries, [2, 2], ranks=(1, 3), number=2).min() == 1
+
+
+def test_what_was_mined_is_trained_against():
+    generator = np.random.default_rng(0)
+    kinds = generator.integers(1, 4, 31)
+    item, kind = SparseFeat("item_id", 31), SparseFeat("kind", 4)
+    given = [
+        VarLenSparseFeat(SparseFeat(f"neg_{c.name}", c.vocabulary_size, embedding_name=c.name), 3)
+        for c in (item, kind)
+    ]
+    model = DSSM(
+        [SparseFeat("user", 8)], [item, kind, *given], hidden_units=(6,), negatives=Given(),
+        item_table={"kind": kinds},
+    )
+    items = {"item_id": np.arange(1, 31), "kind": kinds[1:]}
+    index = ItemIndex.of_model(model, items, "item_id")
+    users, positives = {"user": np.arange(8)}, generator.integers(1, 31, 8)
+    queries = user_encoder(model).predict(users, verbose=0)["user_vector"]
+    mined = mine_hard_negatives(index, queries, positives, ranks=(2, 6), number=3)
+    x = {
+        **users, "item_id": positives, "kind": kinds[positives], "neg_item_id": mined,
+        "neg_kind": kinds[mined],
+    }
+    vectors = np.concatenate([np.zeros((1, 6)), index.vectors])  # row i is item i
+    wanted = retrieval_loss(
+        softmax_loss, queries.astype("float64"), vectors[positives], positives,
+        [(mined, vectors[mined], None)], temperature=0.05,
+    ).mean()
+    assert model.evaluate(x, verbose=0) == pytest.approx(wanted, rel=1e-4)
+    losses = model.fit(x, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] / 2
 
 
 ERRORS = {

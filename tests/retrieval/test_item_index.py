@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deeprec_tf.export import item_encoder, user_encoder
-from deeprec_tf.retrieval import ItemIndex
+from deeprec_tf import SparseFeat
+from deeprec_tf.export import item_encoder, load_saved_model, user_encoder
+from deeprec_tf.models import DSSM
+from deeprec_tf.retrieval import ItemIndex, export_retriever
 from tests.reference import retrieval as twin
 from tests.retrieval.samples import Few, catalogue, seen, towers, whole_numbers
 
@@ -86,6 +88,24 @@ def test_of_a_model_ids_are_named_or_given():
         ItemIndex.of_model(model, items, ids="name")
     with pytest.raises(ValueError, match="input 'cate_id' of towers_item_encoder is missing"):
         ItemIndex.of_model(model, items[["item_id"]], ids="item_id")
+
+
+def test_of_a_model_that_holds_the_features_of_its_items(tmp_path):
+    table = {"cate": np.arange(10) % 4}
+    columns = [SparseFeat("item_id", 10), SparseFeat("cate", 4)]
+    model = DSSM([SparseFeat("user", 5)], columns, hidden_units=(4,), negatives="all",
+                 item_table=table)  # fmt: skip
+    items = {"item_id": np.arange(1, 10), "cate": table["cate"][1:]}
+    index, given = ItemIndex.of_model(model), ItemIndex.of_model(model, items, "item_id")
+    np.testing.assert_array_equal(index.ids, given.ids)
+    np.testing.assert_array_equal(index.vectors, given.vectors)
+    users = {"user": np.arange(5)}
+    served = load_saved_model(export_retriever(model, None, tmp_path, k=3))(users)
+    queries = user_encoder(model).predict(users, verbose=0)["user_vector"]
+    np.testing.assert_array_equal(served["ids"], given.search(queries, 3).ids)
+    bare = DSSM([SparseFeat("user", 5)], columns, hidden_units=(4,))
+    with pytest.raises(ValueError, match="ItemIndex: items is missing. The item tower reads"):
+        ItemIndex.of_model(bare)
 
 
 def test_of_a_model_without_towers():

@@ -181,7 +181,9 @@ def HLLM(
     users, columns = known_as(users, columns, width, vectors=vectors, size=size, owner="HLLM")
     inputs = build_input_layers([*users, *columns])
     tables = two_sided_tables(users, columns)
-    known, alone = known_of_all(columns, users, item_table) if ranks else (columns, [])
+    known, alone = columns, []
+    if ranks:
+        known, alone = known_of_all(columns, users, item_table, owner="HLLM")
     user_llm = user_decoder(llm, _longest(users, columns) + ranks, owner="HLLM")
     hidden_size = _hidden_size(llm, user_llm)
     arguments = (known, inputs, tables, item_tower(known, hidden_size))

@@ -145,7 +145,9 @@ def HSTU(
     feature_columns = [*users, *beside.values(), *columns]
     inputs = build_input_layers(feature_columns)
     tables = two_sided_tables(users, columns)
-    known, alone = known_of_all(columns, users, item_table) if ranks else (columns, [])
+    known, alone = columns, []
+    if ranks:
+        known, alone = known_of_all(columns, users, item_table, owner="HSTU")
     items = UnitItems(
         known, inputs, tables, item_tower(known, sizes["hidden_size"]), item_table=item_table,
         owner="HSTU",

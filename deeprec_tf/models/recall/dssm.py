@@ -13,6 +13,7 @@ from deeprec_tf.recall import (
     cosine_temperature,
     joint,
     recall_model,
+    seen_items,
     tower_layers,
     two_sided_tables,
     with_width,
@@ -107,6 +108,7 @@ def DSSM(
 
     return recall_model(
         inputs, items, user_vector, item_vector, feature_columns=feature_columns,
+        seen=seen_items(users, items, items.id_column.embedding_name),
         loss=loss, negatives=negatives, temperature=cosine_temperature(temperature, loss),
         optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, name=name,
     )

@@ -22,6 +22,7 @@ from deeprec_tf.recall import (
     cosine_temperature,
     joint,
     recall_model,
+    seen_items,
     tower_layers,
     two_sided_tables,
     with_width,
@@ -143,6 +144,7 @@ def FaceBookDSSM(
     }
     return recall_model(
         inputs, items, user_vector, item_vector, feature_columns=feature_columns,
+        seen=seen_items(users, items, items.id_column.embedding_name),
         loss=loss, negatives=negatives,
         temperature=cosine_temperature(temperature, loss), heads=heads, head_types=head_types,
         optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, name=name,

@@ -24,6 +24,7 @@ from deeprec_tf.recall import (
     item_tower,
     joint,
     recall_model,
+    seen_items,
     two_sided_tables,
     with_width,
 )
@@ -106,6 +107,7 @@ def YoutubeDNN(
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     own = item_id_column(columns, owner="YoutubeDNN")
+    table = own.embedding_name
     if not tied:
         own = dataclasses.replace(own, embedding_name=f"softmax_{own.embedding_name}")
         columns = [own, *columns[1:]]
@@ -135,6 +137,7 @@ def YoutubeDNN(
 
     return recall_model(
         inputs, items, user_vector, item_vector, feature_columns=feature_columns,
+        seen=seen_items(users, items, table),
         loss=loss, negatives=negatives, temperature=temperature, optimizer=optimizer,
         metrics=metrics, jit_compile=jit_compile, name=name,
     )

@@ -14,6 +14,7 @@ from deeprec_tf.recall import (
     cosine_temperature,
     joint,
     recall_model,
+    seen_items,
     tower_layers,
     two_sided_tables,
     with_width,
@@ -119,6 +120,7 @@ def YoutubeSBC(
         temperature = cosine_temperature(None, loss) if l2_normalize else 1.0
     return recall_model(
         inputs, items, user_vector, item_vector, feature_columns=feature_columns,
+        seen=seen_items(users, items, items.id_column.embedding_name),
         loss=loss, negatives=negatives, temperature=temperature, optimizer=optimizer,
         metrics=metrics, jit_compile=jit_compile, name=name,
     )

@@ -74,7 +74,10 @@ def test_negatives_from_the_catalogue_need_the_items_features():
         (lambda: DSSM([USER], []), "the first of item_feature_columns"),
         (lambda: build(loss="binary_crossentropy"), "DSSM: loss must be"),
         (lambda: build(negatives="all", loss="bpr", item_table=PRICES), "negatives='all' is for"),
-        (lambda: build(negatives=InBatch(hide_seen=True)), "hide_seen needs a history"),
+        (
+            lambda: DSSM([USER], [ITEM], negatives=InBatch(hide_seen=True)),
+            "hide_seen needs a history",
+        ),
         (lambda: build().compile(loss="mse"), "part of its graph, got loss='mse'"),
         (lambda: build().fit({**X, "item_id": X["item_id"] * 0}), "'item_id' is 0 in row 0"),
     ],

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -73,8 +74,6 @@ def test_features_of_the_history_come_from_their_column_or_the_catalogue():
     x |= {"cate_id": table["cate_id"][x["item_id"]], "text": table["text"][x["item_id"]]}
     answers = []
     for users in ([past], [past, of_past]):
-        import keras
-
         keras.utils.set_random_seed(1)
         model = SASRec(users, [item, category, text], hidden_size=8, item_table=table)
         if of_past in users:
@@ -84,6 +83,35 @@ def test_features_of_the_history_come_from_their_column_or_the_catalogue():
     np.testing.assert_allclose(*answers, rtol=1e-5)
     with pytest.raises(ValueError, match="SASRec: 'text' is wanted of items"):
         SASRec([past], [item, category, text], item_table={"cate_id": table["cate_id"]})
+
+
+def test_histories_are_found_by_the_table_they_share():
+    columns = [SparseFeat("item_id", ITEMS + 1), SparseFeat("cate", 5)]
+
+    def pasts(prefix):
+        return [
+            VarLenSparseFeat(SparseFeat(f"{prefix}{name}", size, embedding_name=table), 8)
+            for name, size, table in (("items", ITEMS + 1, "item_id"), ("cates", 5, "cate"))
+        ]
+
+    named = [
+        VarLenSparseFeat(SparseFeat(f"hist_{c.name}", c.vocabulary_size, embedding_name=c.name), 8)
+        for c in columns
+    ]
+    x = walks(rows=6)
+    ids = x["hist_item_id"]
+    kinds = np.random.default_rng(0).integers(1, 5, ITEMS + 1)
+    x["cate"] = kinds[x["item_id"]]
+    answers = []
+    for users in (named, pasts("past_")):
+        keras.utils.set_random_seed(1)
+        model = SASRec(users, columns, negatives="in_batch")
+        rows = x | dict(zip([c.name for c in users], [ids, kinds[ids]], strict=True))
+        rows = {name: rows[name] for name in model.input}
+        answers.append([model.evaluate(rows, verbose=0), *model.predict(rows, verbose=0)[:, 0]])
+    np.testing.assert_array_equal(*answers)
+    with pytest.raises(ValueError, match="both 'past_cates' and 'old_cates' could be the history"):
+        SASRec([*pasts("past_"), pasts("old_")[1]], columns)
 
 
 def test_the_papers_form():

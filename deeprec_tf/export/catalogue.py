@@ -1,0 +1,45 @@
+"""The catalogue that a model itself holds: all ids, and the features of its `item_table`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from deeprec_tf.engine import RecModel
+from deeprec_tf.features import SparseFeat
+from deeprec_tf.layers.retrieval.all_items import ItemFeatures
+
+
+def own_catalogue(
+    owner: str, model: keras.Model, tower: keras.Model, name: str
+) -> dict[str, np.ndarray]:
+    """All ids from 1 on, with the features that the model holds of them.
+
+    Args:
+        owner: the calling function, for messages.
+        model: the whole model.
+        tower: its item tower, as `item_encoder` cuts it.
+        name: the column of the ids.
+
+    Returns:
+        Arrays (V - 1, ...) by input name of the tower.
+
+    Raises:
+        ValueError: the ids are no plain column, or a feature is in no `item_table`.
+    """
+    columns = tower.feature_columns if isinstance(tower, RecModel) else []
+    names = [tensor.name for tensor in tower.inputs]
+    held = {layer.name: layer for layer in model.layers if isinstance(layer, ItemFeatures)}
+    others = [other for other in names if other != name]
+    tables: dict[str, Any] = {other: held.get(f"all_{other}") for other in others}
+    own = next((column for column in columns if column.name == name), None)
+    if not isinstance(own, SparseFeat) or own.use_hash or None in tables.values():
+        names = [column.name for column in columns] or names
+        raise ValueError(
+            f"{owner}: items is missing. The item tower reads {names}: give a dict or "
+            "DataFrame of these, one row an item."
+        )
+    features = {other: np.array(layer.table)[1:] for other, layer in tables.items()}
+    return {name: np.arange(1, own.vocabulary_size, dtype=np.int32), **features}

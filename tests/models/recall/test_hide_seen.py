@@ -1,0 +1,53 @@
+"""Items of a row's own history are no negatives of it, in every model of one positive a row."""
+
+import numpy as np
+import pytest
+
+from deeprec_tf import SparseFeat, VarLenSparseFeat
+from deeprec_tf.candidates import InBatch
+from deeprec_tf.export import item_encoder, user_encoder
+from deeprec_tf.models import DSSM, MIND, SINE, ComiRec, FaceBookDSSM, YoutubeDNN, YoutubeSBC
+from tests.reference import recall as twin
+
+ITEM = SparseFeat("item_id", 9)
+PASTS = [
+    VarLenSparseFeat(SparseFeat(name, 9, embedding_name="item_id"), 5)
+    for name in ("hist_item_id", "bought")
+]
+X = {
+    "hist_item_id": np.array([[2, 3, 0], [1, 0, 0], [0, 0, 0], [1, 2, 3]]),
+    "bought": np.array([[0, 0], [4, 0], [0, 0], [8, 0]]),
+    "item_id": np.array([1, 2, 3, 4]),
+}
+
+
+@pytest.mark.parametrize(
+    ("builder", "pasts", "options"),
+    [
+        (DSSM, PASTS, {}),
+        (FaceBookDSSM, PASTS, {"loss": "softmax"}),
+        (YoutubeSBC, PASTS[:1], {}),
+        (YoutubeDNN, PASTS, {"temperature": 0.5}),
+        (YoutubeDNN, PASTS[:1], {"tied": False, "temperature": 0.5}),
+        (MIND, PASTS[:1], {"num_interests": 1, "temperature": 0.5}),
+        (ComiRec, PASTS[:1], {"num_interests": 1, "temperature": 0.5}),
+        (SINE, PASTS[:1], {"num_prototypes": 5, "attention_units": 4, "temperature": 0.5}),
+    ],
+)
+def test_what_the_rows_history_holds_does_not_count(builder, pasts, options):
+    losses = {}
+    x = {name: X[name] for name in ("item_id", *(past.name for past in pasts))}
+    seen = np.concatenate([x[past.name] for past in pasts], axis=1)
+    for hides in (True, False):
+        model = builder(pasts, [ITEM], negatives=InBatch(hide_seen=hides), **options)
+        users = {past.name: x[past.name] for past in pasts}
+        user = user_encoder(model).predict(users, verbose=0)["user_vector"].reshape(4, -1)
+        item = item_encoder(model).predict({"item_id": x["item_id"]}, verbose=0)["item_vector"]
+        wanted = twin.retrieval_loss(
+            twin.softmax_loss, user.astype("float64"), item, x["item_id"],
+            [(x["item_id"], item, None)], temperature=options.get("temperature", 0.05),
+            seen=seen if hides else None,
+        ).mean()
+        losses[hides] = model.evaluate(x, batch_size=4, verbose=0)
+        assert losses[hides] == pytest.approx(wanted, rel=1e-4)
+    assert losses[True] != losses[False]
