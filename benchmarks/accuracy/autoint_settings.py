@@ -12,15 +12,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import keras
-from keras import ops
 from movielens_ctr import PAPER, load
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf.data import data_dir
-from deeprec_tf.layers import InteractingLayer
 from deeprec_tf.models import AutoInt
 from deeprec_tf.training import benchmark_recipe
 
@@ -29,24 +26,15 @@ from deeprec_tf.training import benchmark_recipe
 NORM = {"head_size": 32, "layer_norm": True}
 DROPOUT = {"attention_dropout": 0.4, "embedding_dropout": 0.1}
 PROJECTED = {"residual": "project"}
-PROGRAM = "the authors' layer"
+PROGRAM = {"residual": "project", "projection_relu": True, "scaled_scores": True}
 GRID: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (NORM | DROPOUT | PROJECTED, {"embedding_stddev": 1e-2}),
     (NORM | DROPOUT | PROJECTED, {"embedding_stddev": 1e-2, "drop": 1.0, "patience": 3}),
     (NORM | PROJECTED, {"embedding_l2": 1e-6}),
     (NORM | PROJECTED, {"embedding_l2": 1e-5}),
-    (NORM | PROJECTED, {"embedding_l2": 1e-6, PROGRAM: True}),
+    (NORM | PROGRAM, {"embedding_l2": 1e-6}),
     (NORM, {"embedding_l2": 1e-6}),
 ]
-
-
-@keras.saving.register_keras_serializable(package="autoint_settings")
-class ProgramLayer(InteractingLayer):
-    """The layer as in the authors' program: a ReLU on each projection, scores over √d'."""
-
-    def _projections(self, fields):
-        queries, *others = (ops.relu(projected) for projected in super()._projections(fields))
-        return [queries / self.head_size**0.5, *others]
 
 
 def main() -> None:
@@ -64,10 +52,7 @@ def main() -> None:
             continue
         print(keys, flush=True)
         keras.utils.set_random_seed(0)
-        recipe = dict(recipe)
-        layer = ProgramLayer if recipe.pop(PROGRAM, False) else InteractingLayer
-        with mock.patch("deeprec_tf.models.ranking.autoint.InteractingLayer", layer):
-            model = AutoInt(columns, num_layers=3, num_heads=2, metrics=[], **arguments)
+        model = AutoInt(columns, num_layers=3, num_heads=2, metrics=[], **arguments)
         with cpu_seconds() as seconds:
             result = benchmark_recipe(
                 model, *parts["train"], validation_data=parts["valid"], batch_size=1024, seed=0,

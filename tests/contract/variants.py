@@ -237,7 +237,10 @@ VARIANTS = {
     },
     "AutoInt": {
         "plus": ({"hidden_units": (6,), "residual": False, "num_layers": 1}, (), None),
-        "normalized": ({"layer_norm": True, "residual": "project"}, (), None),
+        "program": (
+            {"layer_norm": True, "residual": "project", "projection_relu": True,
+             "scaled_scores": True}, (), None,
+        ),
     },
     "DIEN": {
         "agru": ({"gru_type": "AGRU"}, (), None),

@@ -1,8 +1,9 @@
 """AutoInt: Automatic Feature Interaction Learning (Song et al., CIKM 2019).
 
 Departures from the paper: `hidden_units` adds a tower beside the interacting layers in the same
-model (AutoInt+, which the paper trains jointly as well). `layer_norm` and `embedding_dropout` are
-of its authors' program, not of the paper; both are off by default.
+model (AutoInt+, which the paper trains jointly as well). `layer_norm`, `projection_relu`,
+`scaled_scores` and `embedding_dropout` are of its authors' program, not of the paper; all are off
+by default.
 """
 
 import keras
@@ -37,6 +38,8 @@ def AutoInt(
     head_size=16,
     residual=True,
     layer_norm=False,
+    projection_relu=False,
+    scaled_scores=False,
     attention_dropout=0.0,
     embedding_dropout=0.0,
     hidden_units=(),
@@ -65,6 +68,8 @@ def AutoInt(
             program does.
         layer_norm: whether each layer's result is normalized, field by field, as the authors'
             program does.
+        projection_relu: whether a ReLU follows on every projection, as in the authors' program.
+        scaled_scores: whether the scores are divided by the root of a head's width, likewise.
         attention_dropout: share of the attention weights that is dropped.
         embedding_dropout: share of the fields' embeddings that is dropped.
         hidden_units: widths of a tower beside the attention (AutoInt+); none by default.
@@ -110,8 +115,8 @@ def AutoInt(
     interactions = fields
     for i in range(num_layers):
         interactions = InteractingLayer(
-            num_heads, head_size, residual=residual, dropout=attention_dropout,
-            name=f"interacting_{i}",
+            num_heads, head_size, residual=residual, projection_relu=projection_relu,
+            scaled_scores=scaled_scores, dropout=attention_dropout, name=f"interacting_{i}",
         )(interactions)  # (B, F, H·d')
         if layer_norm:
             norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"norm_{i}")

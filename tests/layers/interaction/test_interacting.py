@@ -37,6 +37,16 @@ def test_numbers(size, residual):
     check_half_precision(layer, FIELDS)
 
 
+def test_numbers_of_the_authors_program():
+    layer = InteractingLayer(2, 2, residual="project", projection_relu=True, scaled_scores=True)
+    layer.build(FIELDS.shape)
+    parts = parts_of(randomize(layer)["kernel"], 2, 2)
+    weights, wanted = interacting(FIELDS, *parts, program=True)
+    np.testing.assert_allclose(check_layer(layer, FIELDS, time_axes=()), wanted, atol=1e-5)
+    np.testing.assert_allclose(layer.explain(FIELDS)["weights"], weights, atol=1e-6)
+    check_half_precision(layer, FIELDS)
+
+
 def test_scores_are_not_scaled():
     layer = InteractingLayer(1, 2, residual=False)
     layer.build((None, 2, 2))

@@ -48,6 +48,14 @@ def test_two_layers_by_hand(normalized):
     np.testing.assert_allclose(model.predict(X, verbose=0)[:, 0], wanted, atol=1e-5)
 
 
+def test_the_authors_form_reaches_every_layer():
+    options = {"residual": "project", "projection_relu": True, "scaled_scores": True}
+    model = AutoInt(FIELDS, num_layers=2, **options)
+    for i in range(2):
+        config = model.get_layer(f"interacting_{i}").get_config()
+        assert {name: config[name] for name in options} == options
+
+
 def test_the_paper_has_no_linear_part_and_two_lists_add_one():
     alone = AutoInt(FIELDS, num_layers=1)
     with pytest.raises(KeyError, match="linear_table"):
