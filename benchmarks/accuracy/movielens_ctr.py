@@ -32,11 +32,15 @@ TOWER = {"hidden_units": (128, 64), "batch_norm": True, "dropout": 0.2}
 NARROW = {"num_layers": 3, "num_heads": 2, "head_size": 16, "residual": "project"}
 # The paper has 3 layers and 2 heads; the rest is what autoint_settings.py finds.
 ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 32, "layer_norm": True}
+PROGRAM = {
+    **ATTENTION, "residual": "project", "projection_relu": True, "scaled_scores": True
+}
 PENALTY = 1e-5
 # Model: builder, arguments, penalty of the embeddings.
 SETTINGS: dict[str, tuple[str, dict[str, Any], float]] = {
     "LR": ("LR", {}, PENALTY),
     "AutoInt": ("AutoInt", ATTENTION, 1e-6),
+    "AutoInt (the authors' program)": ("AutoInt", PROGRAM, 1e-6),
     "AutoInt (heads of 16)": ("AutoInt", NARROW, PENALTY),
     "AutoInt+ (heads of 16)": ("AutoInt", {**NARROW, **TOWER}, PENALTY),
     "DCNv2": ("DCNv2", {**TOWER, "cross_num": 3}, PENALTY),
