@@ -14,11 +14,15 @@ Departures from the paper:
 
 import keras
 
-from deeprec_tf.code_models import checked_tokens, refuse_narrow_beam, sizes_of_preset
+from deeprec_tf.code_models import (
+    answer_tree,
+    checked_tokens,
+    refuse_narrow_beam,
+    sizes_of_preset,
+)
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import SparseFeat, VarLenSparseFeat
 from deeprec_tf.identifiers.item_codes import item_codes_of
-from deeprec_tf.identifiers.prefix_tree import PrefixTree
 from deeprec_tf.inputs import build_input_layers
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.prediction import PredictionLayer
@@ -43,6 +47,7 @@ from deeprec_tf.registry import register_model
 def ColaRec(
     item_codes,
     item_tokens,
+    hidden_items=(),
     *,
     num_users,
     preset="long",
@@ -75,6 +80,8 @@ def ColaRec(
             `deeprec_tf.identifiers`.
         item_tokens: token ids of the items' texts (V, W), 0 for padding, row 0 zeros; None to do
             without content.
+        hidden_items: ids that no answer holds, such as 1, an encoder's unknown items. They are
+            read, learned and scored as all others.
         num_users: highest id of a user.
         preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256),
             "mlshort" (20, 9, 128), "micshort" (10, 9, 64) or "short" (10, 15, 128).
@@ -98,9 +105,10 @@ def ColaRec(
         A compiled `RecModel` whose prediction `score` (B, 1) is the log-probability of the item.
 
     Raises:
-        TypeError: codes or tokens are no integers.
-        ValueError: two items with the same codes, tokens of another catalogue, an unknown preset or
-            task, or a beam that is too narrow.
+        TypeError: codes, tokens or hidden ids are no integers.
+        ValueError: two items with the same codes, tokens of another catalogue, a hidden id that is
+            no item, no item left to answer, an unknown preset or task, or a beam that is too
+            narrow.
 
     Example:
         >>> from deeprec_tf.identifiers import random_codes
@@ -116,7 +124,8 @@ def ColaRec(
         raise ValueError(
             f"ColaRec: hidden_size={hidden_size} cannot be split into {num_heads} heads."
         )
-    refuse_narrow_beam("ColaRec", codes, beam_width, num_results, maxlen)
+    tree = answer_tree("ColaRec", codes, hidden_items)
+    refuse_narrow_beam("ColaRec", tree, beam_width, num_results, maxlen)
     size = len(codes.codes)
     columns = [
         SparseFeat("user_id", num_users + 1),
@@ -165,11 +174,10 @@ def ColaRec(
     # User-item recommendation: the item's codes from what the user has.
     one = keras.layers.Reshape((1,), name="one_step")
     tokens_of = CodeTokens(size, codes.sizes, codes=codes.codes, name="codes")
-    tree = PrefixTree.of(codes).tables
     decoder = CodeDecoder(
-        [table.shape for table in tree], size - 1, num_layers, num_heads,
+        [table.shape for table in tree.tables], tree.num_items, num_layers, num_heads,
         hidden_size // num_heads, 4 * hidden_size, beam_width=beam_width, num_results=num_results,
-        tie_codes=tie_codes, dropout=dropout, tables=tree, name="decoder",
+        tie_codes=tie_codes, dropout=dropout, tables=tree.tables, name="decoder",
     )
     history = inputs["hist_item_id"]
     table = codebooks(tokens_of(history), whole=True)

@@ -114,6 +114,17 @@ def sequence(model, items, users, task, content=True):
     return np.array([*steps, positions[0]], "float64")
 
 
+def test_hidden_items_are_never_answered(tmp_path):
+    model = build(hidden_items=(1, 9), num_results=ITEMS)
+    x = {"user_id": np.arange(1, 5), "hist_item_id": np.zeros((4, 10), int)}
+    found = inference_model(model).predict(x, verbose=0)["ids"]
+    left = [item for item in range(1, ITEMS + 1) if item not in (1, 9)]
+    assert all(sorted(row) == left for row in found.tolist())
+    model.save(tmp_path / "colarec.keras")
+    again = inference_model(keras.saving.load_model(tmp_path / "colarec.keras"))
+    np.testing.assert_array_equal(again.predict(x, verbose=0)["ids"], found)
+
+
 @pytest.mark.parametrize("content", [True, False])
 def test_the_four_losses_by_their_equations(content):
     model = build(TOKENS if content else None, generation_weight=0.3, contrast_weight=0.2)
@@ -250,6 +261,7 @@ def test_the_size_of_t5_small_trains():
         ({"tokens": TOKENS + 1}, ValueError, "a row 0 with 2 tokens"),
         ({"preset": "tiny"}, ValueError, "ColaRec: preset must be one of .* got 'tiny'"),
         ({"beam_width": 8}, ValueError, "ColaRec: beam_width must be at least 14"),
+        ({"hidden_items": (25,)}, ValueError, r"ColaRec: hidden_items: .* 1\.\.24, got 25"),
         ({"tasks": ("rank",)}, ValueError, "tasks must be of"),
         ({"hidden_size": 9}, ValueError, "ColaRec: hidden_size=9 cannot be split into 2 heads"),
     ],
