@@ -7,6 +7,8 @@ Departures from the paper:
 - buyers stand in the sequences of all three items; the released code has them in one alone;
 - codes are scored by products with the vectors that read them, as the paper has it; the released
   code's linear maps are `tie_codes=False`;
+- the preset "long" has the published lengths; "mlshort", "micshort" and "short" are this library's,
+  for shorter texts and cheaper steps;
 - generation keeps to the prefixes of existing items and leaves out the context's: those that a user
   has beside it are for `rank_in_lists` to take out;
 - any item codes will do, not those of LightGCN's clusters alone.
@@ -73,7 +75,9 @@ def ColaRec(
     item of the user's (`item_id`), one that is not (`neg_item_id`), one that shares the item's
     prefix (`near_item_id`), and some users of each of the three (`item_users`, `neg_item_users`,
     `near_item_users`); `deeprec_tf.data.ColaRecRows` draws them. Users and items count from 1.
-    The exported model takes `user_id` and `hist_item_id` and answers with `ids` and `scores`.
+    The exported model takes `user_id` and `hist_item_id` and answers with `ids` and `scores`. Items
+    of the context stand newest first where their order is known: what does not fit into a sequence
+    is cut off at its end, whole items with their atoms, and the text of the one that fits in part.
 
     Args:
         item_codes: identifiers of all items, `ItemCodes` or an array (V, L) with row 0 zeros; see
@@ -83,8 +87,10 @@ def ColaRec(
         hidden_items: ids that no answer holds, such as 1, an encoder's unknown items. They are
             read, learned and scored as all others.
         num_users: highest id of a user.
-        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256),
-            "mlshort" (20, 9, 128), "micshort" (10, 9, 64) or "short" (10, 15, 128).
+        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256), as
+            published, or this library's "mlshort" (20, 9, 128), "micshort" (10, 9, 64) and "short"
+            (10, 15, 128). No sequence holds that many items with texts of full length: the last
+            items go, see below.
         hidden_size: width D; the network of a block has four times that.
         num_layers: blocks of the encoder, and of the decoder.
         num_heads: attention heads, of D/H each.
