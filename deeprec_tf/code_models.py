@@ -11,8 +11,8 @@ from deeprec_tf.identifiers.prefix_tree import PrefixTree
 
 __all__ = ["load_t5_weights"]
 
-# Context items, tokens of an item's text, tokens of a sequence. "long" is ColaRec's as published;
-# the others are smaller ones of our own.
+# Context items, tokens of an item's text, tokens of a sequence. "long" is what ColaRec's authors
+# train with, and call "short"; the others are smaller ones of our own.
 PRESETS = {
     "long": (20, 29, 256), "mlshort": (20, 9, 128), "micshort": (10, 9, 64), "short": (10, 15, 128),
 }  # fmt: skip

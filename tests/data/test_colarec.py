@@ -1,10 +1,13 @@
 import json
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from deeprec_tf.data import ColaRecRows, read_colarec, tokenize_texts
+from deeprec_tf.export import inference_model
+from deeprec_tf.models import ColaRec
 
 GENERATOR = np.random.default_rng(0)
 CODES = np.array(
@@ -136,6 +139,25 @@ def test_the_authors_files(folder):
     assert data.train["user_id"].min() == 1
     assert data.users[data.valid["user_id"] - 1].tolist() == (PAIRS[:2, 0] + 100).tolist()
     ColaRecRows(data.train, data.codes)(0)
+
+
+def test_a_model_trains_on_the_authors_files(folder):
+    data = read_colarec(folder)
+    tokens, _ = tokenize_texts(data.texts, num_tokens=2)
+    rows = ColaRecRows(data.train, data.codes)
+    keras.utils.set_random_seed(0)
+    model = ColaRec(
+        data.codes, tokens, num_users=len(data.users), preset="micshort", hidden_size=8,
+        num_layers=1, num_heads=2, dropout=0.0, num_results=3,
+        optimizer=keras.optimizers.Adam(0.01),
+    )  # fmt: skip
+    losses = model.fit(rows(0), epochs=15, batch_size=16, verbose=0, redraw=rows).history["loss"]
+    assert losses[-1] < losses[0] * 0.8
+    users = data.test["user_id"].to_numpy()
+    found = inference_model(model).predict(rows.contexts(users, 10), verbose=0)["ids"]
+    assert found.shape == (len(users), 3) and found.max() < len(data.codes)
+    for user, items in zip(users, found.tolist(), strict=True):
+        assert not set(items) & set(data.train.loc[data.train["user_id"] == user, "item_id"])
 
 
 def test_missing_files(folder):

@@ -7,8 +7,9 @@ Departures from the paper:
 - buyers stand in the sequences of all three items; the released code has them in one alone;
 - codes are scored by products with the vectors that read them, as the paper has it; the released
   code's linear maps are `tie_codes=False`;
-- the preset "long" has the published lengths; "mlshort", "micshort" and "short" are this library's,
-  for shorter texts and cheaper steps;
+- the preset "long" has the lengths that the authors train with, which their code calls "short"; the
+  other presets are this library's, for cheaper steps, though longer ones have their names there;
+- input positions always have vectors; the released code has them for `item_position=True` alone;
 - generation keeps to the prefixes of existing items and leaves out the context's: those that a user
   has beside it are for `rank_in_lists` to take out;
 - any item codes will do, not those of LightGCN's clusters alone.
@@ -87,10 +88,9 @@ def ColaRec(
         hidden_items: ids that no answer holds, such as 1, an encoder's unknown items. They are
             read, learned and scored as all others.
         num_users: highest id of a user.
-        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256), as
-            published, or this library's "mlshort" (20, 9, 128), "micshort" (10, 9, 64) and "short"
-            (10, 15, 128). No sequence holds that many items with texts of full length: the last
-            items go, see below.
+        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256), the
+            published lengths, or this library's "mlshort" (20, 9, 128), "micshort" (10, 9, 64) and
+            "short" (10, 15, 128). With texts of full length not all items fit.
         hidden_size: width D; the network of a block has four times that.
         num_layers: blocks of the encoder, and of the decoder.
         num_heads: attention heads, of D/H each.

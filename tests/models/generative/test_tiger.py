@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from deeprec_tf.data import Category, FeatureEncoder
 from deeprec_tf.export import (
@@ -253,6 +254,15 @@ def test_answers_without_a_key_are_no_export(tmp_path):
         export_saved_model(build(), tmp_path, encoder=encoder)
     assert not list(tmp_path.iterdir())
     export_saved_model(build(random_codes(3)), tmp_path)
+
+
+def test_the_whole_of_what_answers_is_compiled(trained):
+    part = inference_model(trained[0])
+    x = {name: tf.constant(values) for name, values in served(walks(rows=5, seed=7)).items()}
+    wanted = part(x, training=False)
+    got = tf.function(lambda x: part(x, training=False), jit_compile=True)(x)
+    np.testing.assert_array_equal(got["ids"], wanted["ids"])
+    np.testing.assert_allclose(got["scores"], wanted["scores"], rtol=1e-4, atol=1e-4)
 
 
 def test_the_beam_can_be_changed_after_training(trained):
