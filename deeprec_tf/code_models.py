@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from deeprec_tf.identifiers.item_codes import ItemCodes
+from deeprec_tf.identifiers.prefix_tree import PrefixTree
 
 __all__ = ["load_t5_weights"]
 
-# Context items, tokens of an item's text, tokens of a sequence.
+# Context items, tokens of an item's text, tokens of a sequence. "long" is what ColaRec's authors
+# train with, and call "short"; the others are smaller ones of our own.
 PRESETS = {
     "long": (20, 29, 256), "mlshort": (20, 9, 128), "micshort": (10, 9, 64), "short": (10, 15, 128),
 }  # fmt: skip
@@ -27,13 +29,21 @@ def sizes_of_preset(preset: str, *, owner: str) -> tuple[int, int, int]:
     return PRESETS[preset]
 
 
+def answer_tree(owner: str, codes: ItemCodes, hidden_items: Any) -> PrefixTree:
+    """The prefixes of the items that a model may answer; errors in the model's name."""
+    try:
+        return PrefixTree.of(codes, without=hidden_items)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{owner}: hidden_items: {error}") from error
+
+
 def refuse_narrow_beam(
-    owner: str, codes: ItemCodes, beam_width: int, num_results: int, hidden: int
+    owner: str, tree: PrefixTree, beam_width: int, num_results: int, seen: int
 ) -> None:
     """Raises ValueError for a beam that may not have as many items left as are asked for."""
-    needed = num_results + hidden
-    if beam_width < min(needed, len(codes.codes) - 1):
-        besides = f", beside the {hidden} of the history that are left out" if hidden else ""
+    needed = num_results + seen
+    if beam_width < min(needed, tree.num_items):
+        besides = f", beside the {seen} of the history that are left out" if seen else ""
         raise ValueError(
             f"{owner}: beam_width must be at least {needed}, so that num_results={num_results} "
             f"items are left to answer with{besides}; got {beam_width!r}."

@@ -20,6 +20,7 @@ TOKENS, SEGMENTS = "token_ids", "segment_ids"
 # Their tokenizers pad with id 0, as our columns do. All others get their ids moved up by one.
 _PADDED_WITH_ZERO = (
     "AlbertBackbone", "BertBackbone", "DebertaV3Backbone", "DistilBertBackbone", "ElectraBackbone",
+    "T5Backbone",
 )  # fmt: skip
 _WITH_SEGMENTS = ("AlbertBackbone", "BertBackbone", "ElectraBackbone", "RoformerV2Backbone")
 

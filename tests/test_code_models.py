@@ -1,12 +1,16 @@
 """What models share that generate items by codes."""
 
+import io
+
 import keras
 import keras_hub
 import numpy as np
 import pytest
+import sentencepiece
 import tensorflow as tf
 
 from deeprec_tf.code_models import checked_tokens, load_t5_weights, sizes_of_preset
+from deeprec_tf.data import item_tokens
 from deeprec_tf.identifiers import random_codes
 from deeprec_tf.models import TIGER, ColaRec
 from deeprec_tf.tables import table_values
@@ -61,6 +65,35 @@ def test_with_its_weights_ours_is_keras_hubs_t5():
     np.testing.assert_array_equal(
         table_values(model, "tokens"), backbone.token_embedding.embeddings.numpy()[:20]
     )
+
+
+def t5_tokenizer(sentences):
+    """A keras-hub tokenizer of these words, with T5's special ones: padding 0, end 1."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_writer=model, model_type="WORD", vocab_size=8,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", eos_piece="</s>",
+        unk_piece="<unk>", minloglevel=2,
+    )  # fmt: skip
+    return keras_hub.models.T5Tokenizer(proto=model.getvalue())
+
+
+def test_a_words_vector_is_t5s_own():
+    backbone = t5()  # first: a new seed takes TensorFlow's part of a tokenizer away
+    tokenizer = t5_tokenizer(["red lip stick", "red pen", "blue pen red"])
+    tokens = item_tokens(tokenizer, ["", "red pen", "blue"], maxlen=6)
+    assert tokenizer.token_to_id("\u2581red") in tokens[1]
+    assert tokens[1][np.count_nonzero(tokens[1]) - 1] == tokenizer.end_token_id == 1
+    model = ColaRec(
+        random_codes(2), tokens, num_users=5, hidden_size=WIDTH, num_layers=2, num_heads=HEADS
+    )
+    load_t5_weights(model, backbone)
+    theirs, ours = np.asarray(backbone.token_embedding.embeddings), table_values(model, "tokens")
+    for item, text in ((1, "red pen"), (2, "blue")):
+        words = [int(word) for word in tokenizer.tokenize(text)]
+        place = tokens[item].tolist().index(words[0])
+        assert tokens[item][place : place + len(words)].tolist() == words
+        np.testing.assert_array_equal(ours[tokens[item][place : place + len(words)]], theirs[words])
 
 
 def test_tiger_takes_them_too():

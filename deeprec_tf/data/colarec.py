@@ -28,7 +28,6 @@ class ColaRecData:
         valid: those of the validation.
         test: those of the test.
         users: the files' users, entry i - 1 that of id i.
-        near: by item, ids of those that share its codes but the last, where the files say so.
     """
 
     codes: np.ndarray
@@ -37,16 +36,17 @@ class ColaRecData:
     valid: pd.DataFrame
     test: pd.DataFrame
     users: pd.Index
-    near: dict[int, list[int]]
 
 
 def read_colarec(folder: str | Path) -> ColaRecData:
     """Reads a data set in the layout of ColaRec's authors.
 
-    A corpus, JSON from the item's id to `atom_id`, `cid` (its codes) and `content` (its text);
-    `train_time_inter.csv`, `valid_inter.csv` and `test_inter.csv` with `user_id, item_id, time`;
-    and, if it is there, a JSON from items to `fst` and `sec`, items of the same first code and of
-    the same codes but the last. The JSON files are told apart by what is in them.
+    A corpus, JSON from the item's id to `cid` (its codes) and `content` (its text), and
+    `train_time_inter.csv`, `valid_inter.csv` and `test_inter.csv` with `user_id, item_id, time`.
+    The corpus is the JSON file whose entries have `cid`. What else the authors publish says
+    nothing more and is not read: `atom_id`, by which they find an item's vector, is its id
+    again, and `cid_neg_dict.json` lists items of the same prefix, which the codes tell
+    (`ColaRecRows` draws them).
 
     Args:
         folder: folder of the files.
@@ -57,14 +57,12 @@ def read_colarec(folder: str | Path) -> ColaRecData:
     Raises:
         ValueError: a file is missing, or ids of the corpus are not 1, 2, ...
     """
-    folder, corpus, near = Path(folder), None, {}
+    folder, corpus = Path(folder), None
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         first = next(iter(content.values()), None) if isinstance(content, dict) else None
         if isinstance(first, dict) and "cid" in first:
             corpus = content
-        elif isinstance(first, dict) and "sec" in first:
-            near = {int(item): [int(i) for i in entry["sec"]] for item, entry in content.items()}
     missing = [name for name in _PARTS.values() if not (folder / name).is_file()]
     if corpus is None or missing:
         what = missing[0] if missing else "JSON file whose entries have 'cid'"
@@ -83,7 +81,7 @@ def read_colarec(folder: str | Path) -> ColaRecData:
             user_id=users.get_indexer(log["user_id"]) + 1, item_id=log["item_id"].astype("int64")
         )
     return ColaRecData(
-        codes, ["", *(str(entry["content"]) for entry in entries)], **parts, users=users, near=near
+        codes, ["", *(str(entry["content"]) for entry in entries)], **parts, users=users
     )
 
 
@@ -127,16 +125,21 @@ class ColaRecRows:
     codes but the last with the positive, and is the positive itself where none does; the users of
     an item are some that have it, never the row's own.
 
+    What is drawn for training has no order. The contexts of the trained model hold the newest
+    items, newest first, where the times are known.
+
     Args:
         interactions: pairs of user and item of the training part (N, 2), or a DataFrame with
             `user_id` and `item_id`; both count from 1.
         item_codes: `ItemCodes` or an array (V, L), row 0 zeros.
         context: items of the context at most.
         num_users_of_item: users of each item.
+        time: the DataFrame's column of times; None for `time` if it has such a column, and for no
+            times otherwise.
         seed: seed of the draws.
 
     Raises:
-        ValueError: no pairs, or an id that is no item or user.
+        ValueError: no pairs, an id that is no item or user, or no such column of times.
 
     Example:
         >>> rows = ColaRecRows([[1, 1], [1, 2], [2, 1]], [[0, 0], [1, 1], [1, 2], [2, 1]])
@@ -147,8 +150,9 @@ class ColaRecRows:
 
     def __init__(
         self, interactions: Any, item_codes: Any, *, context: int = 10, num_users_of_item: int = 1,
-        seed: int = 0,
+        time: str | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
+        times = _times(interactions, time)
         if hasattr(interactions, "columns"):
             interactions = interactions[["user_id", "item_id"]]
         pairs = np.asarray(interactions)
@@ -163,7 +167,10 @@ class ColaRecRows:
                 f"ColaRecRows: users must count from 1 and items lie in 1..{len(codes) - 1}, got a "
                 f"smallest id of {pairs.min()} and items up to {pairs[:, 1].max()}."
             )
-        self.users, self.items = np.unique(pairs, axis=0).astype("int64").T
+        distinct, place = np.unique(pairs, axis=0, return_inverse=True)
+        self.users, self.items = distinct.astype("int64").T
+        self._times = np.zeros(len(distinct), "int64")
+        np.maximum.at(self._times, place.reshape(-1), times)
         self.context, self.num_users_of_item = int(context), int(num_users_of_item)
         self.seed, self.size = seed, len(codes)
         _, prefix = np.unique(codes[:, :-1], axis=0, return_inverse=True)
@@ -188,26 +195,40 @@ class ColaRecRows:
         return {name: values.astype("int32") for name, values in x.items()}
 
     def contexts(self, users: Any, maxlen: int) -> dict[str, np.ndarray]:
-        """What the trained model is asked with: users and up to `maxlen` of their items."""
+        """What the trained model is asked with: users and up to `maxlen` of their items.
+
+        The newest ones, newest first, where times are known, those of one time in random order;
+        else some at random, always the same.
+
+        Args:
+            users: ids of users (N,).
+            maxlen: most items of a user.
+        """
         users = np.asarray(users, "int64")
         nothing = np.zeros(len(users), "int64")
         generator = np.random.default_rng((self.seed, 2**31))
-        history = self._drawn(generator, users, self.users, self.items, nothing, maxlen)
+        history = self._drawn(
+            generator, users, self.users, self.items, nothing, maxlen, first=self._times
+        )
         return {"user_id": users.astype("int32"), "hist_item_id": history.astype("int32")}
 
-    def _drawn(self, generator, wanted, keys, values, without, number):
-        """For each wanted key some of the values that stand beside it, one value left out."""
+    def _drawn(self, generator, wanted, keys, values, without, number, first=None):
+        """For each wanted key some of the values that stand beside it, one value left out.
+
+        Of these the ones with the highest `first` where it is given, and at random otherwise.
+        """
+        ranks = np.zeros(len(keys), "int64") if first is None else -first
         order = np.argsort(keys, kind="stable")
-        sorted_keys, sorted_values = keys[order], values[order]
-        first = np.searchsorted(sorted_keys, wanted)
-        counts = np.searchsorted(sorted_keys, wanted, side="right") - first
+        sorted_keys = keys[order]
+        start = np.searchsorted(sorted_keys, wanted)
+        counts = np.searchsorted(sorted_keys, wanted, side="right") - start
         rows = np.repeat(np.arange(len(wanted)), counts)
         inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found = sorted_values[np.repeat(first, counts) + inside]
-        kept = found != without[rows]
-        rows, found = rows[kept], found[kept]
-        order = np.lexsort((generator.random(len(rows)), rows))
-        rows, found = rows[order], found[order]
+        places = order[np.repeat(start, counts) + inside]
+        kept = values[places] != without[rows]
+        rows, places = rows[kept], places[kept]
+        order = np.lexsort((generator.random(len(rows)), ranks[places], rows))
+        rows, found = rows[order], values[places[order]]
         place = np.arange(len(rows)) - np.searchsorted(rows, rows)
         drawn = np.zeros((len(wanted), number), "int64")
         drawn[rows[place < number], place[place < number]] = found[place < number]
@@ -234,3 +255,18 @@ class ColaRecRows:
                 break
             drawn[is_bad] = generator.integers(1, self.size, int(is_bad.sum()))
         return drawn
+
+
+def _times(interactions: Any, time: str | None) -> np.ndarray | int:
+    """Running numbers of the times, from 1, of each interaction; 0 where there are none."""
+    columns = getattr(interactions, "columns", ())
+    if time is None and "time" in columns:
+        time = "time"
+    if time is None:
+        return 0
+    if time not in columns:
+        raise ValueError(
+            f"ColaRecRows: interactions have no column {time!r} of times. Give a DataFrame that "
+            "has it, or time=None."
+        )
+    return pd.factorize(interactions[time], sort=True)[0] + 1

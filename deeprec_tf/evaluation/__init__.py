@@ -7,6 +7,7 @@ from deeprec_tf.evaluation.baselines import (
     fit_markov_chain,
     fit_popularity,
 )
+from deeprec_tf.evaluation.beam_recall import beam_recall
 from deeprec_tf.evaluation.ctr import evaluate_ctr
 from deeprec_tf.evaluation.ctr_callback import CTREvaluation
 from deeprec_tf.evaluation.ctr_metrics import GroupAUC, exact_auc, gauc, log_loss
@@ -29,6 +30,7 @@ __all__ = [
     "Inside",
     "RetrievalEvaluation",
     "TargetRanks",
+    "beam_recall",
     "count_items",
     "evaluate_ctr",
     "evaluate_retrieval",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.export.raw_inputs import RawInputs
+from deeprec_tf.layers.generative.item_generator import ItemGenerator
 
 IDS = "ids"
 
@@ -16,19 +18,24 @@ IDS = "ids"
 class RawAnswers(tf.Module):
     """Maps generated ids to the keys that a fitted encoder gave them.
 
-    Where an id stands for no key, and where there is none, it is -1, or "" among texts.
+    Where there is no answer, it is -1, or "" among texts.
 
     Args:
         encoder: a fitted `deeprec_tf.data.FeatureEncoder`.
         raw_inputs: what maps the model's inputs; the first history says what an item is.
+        model: the model that answers.
 
     Attributes:
         keys: the keys by id + 1.
+
+    Raises:
+        ValueError: the model may answer an id that stands for no key.
     """
 
-    def __init__(self, encoder: Any, raw_inputs: RawInputs) -> None:
+    def __init__(self, encoder: Any, raw_inputs: RawInputs, model: keras.Model) -> None:
         super().__init__()
         vocabulary = encoder.vocabulary(raw_inputs.item_category)
+        _refuse_without_key(model, vocabulary)
         is_text = vocabulary.kind == "string"
         keys = np.full(1 + raw_inputs.item_count, "" if is_text else -1, object)
         known = vocabulary.values[: len(keys) - 1 - vocabulary.first_id]
@@ -40,3 +47,20 @@ class RawAnswers(tf.Module):
     def __call__(self, answers: Mapping[str, Any]) -> dict[str, Any]:
         """The answers with keys for ids."""
         return {**answers, IDS: tf.gather(self.keys, answers[IDS] + 1)}
+
+
+def _refuse_without_key(model: keras.Model, vocabulary: Any) -> None:
+    for layer in model.layers:
+        if not isinstance(layer, ItemGenerator):
+            continue
+        ids = layer.decoder.tree.item_ids
+        strangers = ids[(ids < vocabulary.first_id) | (ids >= vocabulary.size)].tolist()
+        if strangers:
+            are_few = len(strangers) <= 5
+            named = str(tuple(strangers)) if are_few else f"{strangers[0]} .. {strangers[-1]}"
+            raise ValueError(
+                f"export_saved_model: {model.name} may answer ids that stand for no key of "
+                f"{vocabulary.name!r}, whose ids are {vocabulary.first_id} to "
+                f"{vocabulary.size - 1}: {named}. Build it with "
+                f"hidden_items={named if are_few else 'these ids'}, or leave the encoder out."
+            )

@@ -32,7 +32,8 @@ def export_saved_model(
     encoder was fitted on, and histories as raw values of the category whose table they share
     (see `RawInputs`); inputs the encoder knows nothing of stay as they are. A second signature,
     `ids`, then takes the model's inputs, for callers who encode themselves. A model that generates
-    items answers with "ids" and "scores"; with an encoder the ids are the items' raw keys.
+    items answers with "ids" and "scores"; with an encoder the ids are the items' raw keys, and
+    the model must be one that answers no others (`hidden_items=(1,)`).
 
     Batch and time axis are open. A version appears whole or not at all, so a server may watch
     the folder.
@@ -48,8 +49,9 @@ def export_saved_model(
 
     Raises:
         TypeError: the encoder is none.
-        ValueError: nothing to cut at, a version that exists or is no positive integer, or an
-            encoder that makes none of the model's inputs.
+        ValueError: nothing to cut at, a version that exists or is no positive integer, an encoder
+            that makes none of the model's inputs, or one that has no keys for items which the
+            model may generate.
 
     Example:
         >>> import tempfile
@@ -77,7 +79,7 @@ def export_saved_model(
         answer = archive.add_endpoint(ID_SIGNATURE, from_inputs, [input_specs_of(served)])
         to_keys = None
         if IDS in served.output and raw_inputs.item_category is not None:
-            to_keys = RawAnswers(encoder, raw_inputs)
+            to_keys = RawAnswers(encoder, raw_inputs, served)
             archive.track(to_keys)
 
         def from_raw(raw):

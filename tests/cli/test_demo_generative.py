@@ -64,10 +64,10 @@ def test_names_are_codes_and_differ(data):
     assert all(name.count("-") == 2 for name in names)
 
 
-def test_what_was_rated_or_is_unknown_is_no_answer():
-    ids, scores = [[5, 1, 7, 9], [4, 6, -1, -1]], [[4.0, 3, 2, 1], [2, 1, 0, 0]]
+def test_what_was_rated_is_no_answer():
+    ids, scores = [[5, 2, 7, 9], [4, 6, -1, -1]], [[4.0, 3, 2, 1], [2, 1, 0, 0]]
     found = Found(np.array(ids), np.array(scores))
-    asked = Requests(np.array([1, 2]), np.zeros((2, 1)), np.array([[5, 0], [0, 0]]))
+    asked = Requests(np.array([1, 2]), np.zeros((2, 1)), np.array([[5, 2], [0, 0]]))
     left = unseen(found, asked, 3)
     assert left.ids.tolist() == [[7, 9, -1], [4, 6, -1]]
     assert left.scores.tolist() == [[2, 1, -np.inf], [2, 1, -np.inf]]

@@ -1,10 +1,13 @@
 import json
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from deeprec_tf.data import ColaRecRows, read_colarec, tokenize_texts
+from deeprec_tf.export import inference_model
+from deeprec_tf.models import ColaRec
 
 GENERATOR = np.random.default_rng(0)
 CODES = np.array(
@@ -88,6 +91,25 @@ def test_all_training_items_are_the_context_of_the_trained_model():
     assert ColaRecRows(PAIRS, CODES).contexts(users, 2)["hist_item_id"].shape == (3, 2)
 
 
+def test_the_newest_items_stand_first_where_times_are_known():
+    log = pd.DataFrame(
+        {"user_id": [1, 2, 1, 1, 1, 2, 1], "item_id": [4, 9, 2, 7, 5, 1, 2],
+         "time": [30, 1, 10, 20, 40, None, 50]}
+    )  # fmt: skip
+    users = np.array([2, 1, 3])
+    rows = ColaRecRows(log, CODES)
+    wanted = [[9, 1, 0, 0, 0], [2, 5, 4, 7, 0], [0] * 5]  # item 2 counts by its later time
+    assert rows.contexts(users, 5)["hist_item_id"].tolist() == wanted
+    assert rows.contexts(users, 2)["hist_item_id"].tolist() == [row[:2] for row in wanted]
+    days = log.assign(day=pd.to_datetime(log["time"], unit="D")).drop(columns="time")
+    named = ColaRecRows(days, CODES, time="day").contexts(users, 5)
+    assert named["hist_item_id"].tolist() == wanted
+    without = ColaRecRows(days, CODES)
+    assert sorted(without.contexts(users, 5)["hist_item_id"][1]) == [0, 2, 4, 5, 7]
+    for name, values in rows(0).items():  # training draws as without times
+        np.testing.assert_array_equal(values, without(0)[name])
+
+
 def test_words():
     tokens, words = tokenize_texts(["", "a b c d", "A b; a"], num_tokens=3, vocabulary_size=4)
     assert words == ["", "[other]", "a", "b"]
@@ -102,7 +124,7 @@ def folder(tmp_path):
     }
     (tmp_path / "corpus.json").write_text(json.dumps(corpus))
     near = {"1": {"fst": [2, 3], "sec": [2, 3]}, "13": {"fst": [], "sec": []}}
-    (tmp_path / "negatives.json").write_text(json.dumps(near))
+    (tmp_path / "cid_neg_dict.json").write_text(json.dumps(near))
     for part, rows in (("train_time", PAIRS), ("valid", PAIRS[:2] + [100, 0]), ("test", PAIRS[:1])):
         table = pd.DataFrame(rows, columns=["user_id", "item_id"]).assign(time=7)
         table.to_csv(tmp_path / f"{part}_inter.csv", index=False)
@@ -112,11 +134,30 @@ def folder(tmp_path):
 def test_the_authors_files(folder):
     data = read_colarec(folder)
     np.testing.assert_array_equal(data.codes, CODES)
-    assert data.texts[:3] == ["", "title 1", "title 2"] and data.near == {1: [2, 3], 13: []}
+    assert data.texts[:3] == ["", "title 1", "title 2"]
     assert len(data.train) == len(PAIRS) and len(data.valid) == 2 and len(data.test) == 1
     assert data.train["user_id"].min() == 1
     assert data.users[data.valid["user_id"] - 1].tolist() == (PAIRS[:2, 0] + 100).tolist()
     ColaRecRows(data.train, data.codes)(0)
+
+
+def test_a_model_trains_on_the_authors_files(folder):
+    data = read_colarec(folder)
+    tokens, _ = tokenize_texts(data.texts, num_tokens=2)
+    rows = ColaRecRows(data.train, data.codes)
+    keras.utils.set_random_seed(0)
+    model = ColaRec(
+        data.codes, tokens, num_users=len(data.users), preset="micshort", hidden_size=8,
+        num_layers=1, num_heads=2, dropout=0.0, num_results=3,
+        optimizer=keras.optimizers.Adam(0.01),
+    )  # fmt: skip
+    losses = model.fit(rows(0), epochs=15, batch_size=16, verbose=0, redraw=rows).history["loss"]
+    assert losses[-1] < losses[0] * 0.8
+    users = data.test["user_id"].to_numpy()
+    found = inference_model(model).predict(rows.contexts(users, 10), verbose=0)["ids"]
+    assert found.shape == (len(users), 3) and found.max() < len(data.codes)
+    for user, items in zip(users, found.tolist(), strict=True):
+        assert not set(items) & set(data.train.loc[data.train["user_id"] == user, "item_id"])
 
 
 def test_missing_files(folder):
@@ -140,3 +181,9 @@ def test_missing_files(folder):
 def test_errors(pairs, message):
     with pytest.raises(ValueError, match=message):
         ColaRecRows(pairs, CODES)
+
+
+def test_a_column_of_times_that_is_not_there():
+    for interactions in (PAIRS, pd.DataFrame(PAIRS, columns=["user_id", "item_id"])):
+        with pytest.raises(ValueError, match="interactions have no column 'when' of times"):
+            ColaRecRows(interactions, CODES, time="when")

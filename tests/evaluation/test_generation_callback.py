@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from deeprec_tf import next_item_columns
+from deeprec_tf.data import ColaRecRows
 from deeprec_tf.evaluation import GenerationEvaluation, rank_in_lists, retrieval_metrics
 from deeprec_tf.export import inference_model
 from deeprec_tf.identifiers import random_codes
-from deeprec_tf.models import TIGER, SASRec
+from deeprec_tf.models import TIGER, ColaRec, SASRec
 
 ITEMS, USERS = 30, 40
 
@@ -54,6 +55,26 @@ def test_logs_are_the_lists_of_the_epoch():
     for name in by_hand[0]:
         assert history[f"val_{name}"] == pytest.approx([scores[name] for scores in by_hand])
     assert history["val_hr@5"][-1] > history["val_hr@5"][0]
+
+
+def test_colarec_is_measured_too():
+    keras.utils.set_random_seed(0)
+    pairs = np.stack([np.repeat(np.arange(1, 11), 3), np.tile(np.arange(1, ITEMS + 1), 1)], axis=1)
+    codes = random_codes(ITEMS, 2, 6)
+    draws = ColaRecRows(pairs, codes)
+    model = ColaRec(
+        codes, None, num_users=10, preset="short", hidden_size=8, num_layers=1, num_heads=1,
+        num_results=5,
+    )
+    asked = draws.contexts(np.arange(1, 11), 2)
+    targets = [list(set(range(3 * u + 1, 3 * u + 4)) - set(asked["hist_item_id"][u].tolist()))
+               for u in range(10)]  # fmt: skip
+    callback = GenerationEvaluation((asked, targets), item_count=ITEMS, k=5, metrics=("recall",))
+    history = model.fit(draws(0), epochs=2, verbose=0, callbacks=[callback]).history
+    found = inference_model(model).predict(asked, verbose=0)["ids"]
+    by_hand = np.mean([t[0] in row for t, row in zip(targets, found.tolist(), strict=True)])
+    assert all(len(t) == 1 for t in targets)
+    assert history["val_recall@5"][-1] == pytest.approx(by_hand)
 
 
 def test_every():

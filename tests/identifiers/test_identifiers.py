@@ -20,6 +20,8 @@ CENTERS = GENERATOR.normal(scale=10, size=(4, 6))
 GROUP = GENERATOR.integers(4, size=90)
 VECTORS = np.concatenate([np.full((1, 6), 99.0), CENTERS[GROUP] + GENERATOR.normal(size=(90, 6))])
 
+PAIR = ItemCodes([[0], [1], [2]])
+
 BUILDERS = {
     "residual": lambda: residual_kmeans_codes(VECTORS, 2, 4),
     "rq_vae": lambda: rq_vae_codes(VECTORS, 2, 4, hidden_units=(16,), latent_dim=4, epochs=20),
@@ -113,9 +115,24 @@ def test_the_prefix_tree_holds_exactly_the_items():
     assert not any(table[0].any() for table in tables)
 
 
+def test_a_tree_without_some_items_leads_to_the_others_by_their_ids():
+    codes = ItemCodes([[0, 0], [1, 1], [1, 2], [2, 1], [2, 2], [3, 1]], (3, 2))
+    tree = PrefixTree.of(codes, without=[1, 5])
+    assert tree.num_items == 3 and PrefixTree.of(codes).num_items == 5
+    first, second = tree.tables
+    assert first.tolist() == [[0, 0, 0], [1, 2, 0]]
+    assert second.tolist() == [[0, 0], [0, 2], [3, 4]]
+    assert all(table.dtype == np.int32 for table in tree.tables)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: PrefixTree.of(PAIR, [0.5]), TypeError, r"integers in a list, got \[0.5\]"),
+        (lambda: PrefixTree.of(PAIR, 1), TypeError, "integers in a list, got 1"),
+        (lambda: PrefixTree.of(PAIR, [0]), ValueError, r"must lie in 1\.\.2, got 0"),
+        (lambda: PrefixTree.of(PAIR, [3]), ValueError, r"must lie in 1\.\.2, got 3"),
+        (lambda: PrefixTree.of(PAIR, [1, 2]), ValueError, "all 2 items are left out"),
         (lambda: ItemCodes([[0.0], [1.0]]), TypeError, "codes must be integers, got float64"),
         (lambda: ItemCodes([1, 2]), ValueError, r"shape \(V, L\), .* got \(2,\)"),
         (lambda: ItemCodes([[1, 1], [1, 2]]), ValueError, "row 0 is padding"),

@@ -12,8 +12,9 @@ class ContentSequence(keras.layers.Layer):
     """Task, users' atoms, each item's atom and its text, end: real ones next to each other.
 
     Each vector gets that of its input position: 1 the task, 2 users, 3 an item's atom and from 4 on
-    its text, anew at every item, 0 the end, which is nothing but its position. Of what is longer
-    than `maxlen` the last items' text goes; the end stays.
+    its text, anew at every item, 0 the end, which is nothing but its position. What is longer than
+    `maxlen` is cut behind `maxlen - 1` steps, as by the paper's authors: the last items go whole,
+    atoms and texts, one before them may lose the rest of its text, and the end stays.
 
     Args:
         num_tokens: tokens W of an item's text; 0 without texts.

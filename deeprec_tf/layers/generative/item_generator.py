@@ -12,7 +12,8 @@ class ItemGenerator(keras.layers.Layer):
     At each position the `beam_width` best prefixes go on, all with codes that some item has there:
     what comes out exists, and no item comes out twice. A beam as wide as the catalogue is exact.
     Keys and values of what was decoded are kept. As many prefixes go on as there are at a position
-    if those are fewer, so every place is taken and all shapes but the batch's are constants.
+    if those are fewer, so every place is taken, and all shapes are constants but the batch's and
+    the encoded sequence's.
 
     Args:
         decoder: the `CodeDecoder` that is asked, with its beam width and number of results.

@@ -63,6 +63,12 @@ class PrefixTables(keras.layers.Layer):
         """Prefixes that there are with one code, with two, ...; the last are the items."""
         return [*(shape[0] - 1 for shape in self.shapes[1:]), self.num_items]
 
+    @property
+    def item_ids(self):
+        """The ids that the tables lead to, an ascending int array."""
+        leaves = ops.convert_to_numpy(self.tables[-1])
+        return np.unique(leaves[leaves > 0])
+
     def call(self, nodes, position):
         """Applies the layer."""
         return ops.take(self.tables[position], nodes, axis=0)

@@ -7,6 +7,9 @@ Departures from the paper:
 - buyers stand in the sequences of all three items; the released code has them in one alone;
 - codes are scored by products with the vectors that read them, as the paper has it; the released
   code's linear maps are `tie_codes=False`;
+- the preset "long" has the lengths that the authors train with, which their code calls "short"; the
+  other presets are this library's, for cheaper steps, though longer ones have their names there;
+- input positions always have vectors; the released code has them for `item_position=True` alone;
 - generation keeps to the prefixes of existing items and leaves out the context's: those that a user
   has beside it are for `rank_in_lists` to take out;
 - any item codes will do, not those of LightGCN's clusters alone.
@@ -14,11 +17,15 @@ Departures from the paper:
 
 import keras
 
-from deeprec_tf.code_models import checked_tokens, refuse_narrow_beam, sizes_of_preset
+from deeprec_tf.code_models import (
+    answer_tree,
+    checked_tokens,
+    refuse_narrow_beam,
+    sizes_of_preset,
+)
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import SparseFeat, VarLenSparseFeat
 from deeprec_tf.identifiers.item_codes import item_codes_of
-from deeprec_tf.identifiers.prefix_tree import PrefixTree
 from deeprec_tf.inputs import build_input_layers
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.prediction import PredictionLayer
@@ -43,6 +50,7 @@ from deeprec_tf.registry import register_model
 def ColaRec(
     item_codes,
     item_tokens,
+    hidden_items=(),
     *,
     num_users,
     preset="long",
@@ -68,16 +76,21 @@ def ColaRec(
     item of the user's (`item_id`), one that is not (`neg_item_id`), one that shares the item's
     prefix (`near_item_id`), and some users of each of the three (`item_users`, `neg_item_users`,
     `near_item_users`); `deeprec_tf.data.ColaRecRows` draws them. Users and items count from 1.
-    The exported model takes `user_id` and `hist_item_id` and answers with `ids` and `scores`.
+    The exported model takes `user_id` and `hist_item_id` and answers with `ids` and `scores`. Items
+    of the context stand newest first where their order is known: what does not fit into a sequence
+    is cut off at its end, whole items with their atoms, and the text of the one that fits in part.
 
     Args:
         item_codes: identifiers of all items, `ItemCodes` or an array (V, L) with row 0 zeros; see
             `deeprec_tf.identifiers`.
         item_tokens: token ids of the items' texts (V, W), 0 for padding, row 0 zeros; None to do
             without content.
+        hidden_items: ids that no answer holds, such as 1, an encoder's unknown items. They are
+            read, learned and scored as all others.
         num_users: highest id of a user.
-        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256),
-            "mlshort" (20, 9, 128), "micshort" (10, 9, 64) or "short" (10, 15, 128).
+        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256), the
+            published lengths, or this library's "mlshort" (20, 9, 128), "micshort" (10, 9, 64) and
+            "short" (10, 15, 128). With texts of full length not all items fit.
         hidden_size: width D; the network of a block has four times that.
         num_layers: blocks of the encoder, and of the decoder.
         num_heads: attention heads, of D/H each.
@@ -98,9 +111,10 @@ def ColaRec(
         A compiled `RecModel` whose prediction `score` (B, 1) is the log-probability of the item.
 
     Raises:
-        TypeError: codes or tokens are no integers.
-        ValueError: two items with the same codes, tokens of another catalogue, an unknown preset or
-            task, or a beam that is too narrow.
+        TypeError: codes, tokens or hidden ids are no integers.
+        ValueError: two items with the same codes, tokens of another catalogue, a hidden id that is
+            no item, no item left to answer, an unknown preset or task, or a beam that is too
+            narrow.
 
     Example:
         >>> from deeprec_tf.identifiers import random_codes
@@ -116,7 +130,8 @@ def ColaRec(
         raise ValueError(
             f"ColaRec: hidden_size={hidden_size} cannot be split into {num_heads} heads."
         )
-    refuse_narrow_beam("ColaRec", codes, beam_width, num_results, maxlen)
+    tree = answer_tree("ColaRec", codes, hidden_items)
+    refuse_narrow_beam("ColaRec", tree, beam_width, num_results, maxlen)
     size = len(codes.codes)
     columns = [
         SparseFeat("user_id", num_users + 1),
@@ -165,11 +180,10 @@ def ColaRec(
     # User-item recommendation: the item's codes from what the user has.
     one = keras.layers.Reshape((1,), name="one_step")
     tokens_of = CodeTokens(size, codes.sizes, codes=codes.codes, name="codes")
-    tree = PrefixTree.of(codes).tables
     decoder = CodeDecoder(
-        [table.shape for table in tree], size - 1, num_layers, num_heads,
+        [table.shape for table in tree.tables], tree.num_items, num_layers, num_heads,
         hidden_size // num_heads, 4 * hidden_size, beam_width=beam_width, num_results=num_results,
-        tie_codes=tie_codes, dropout=dropout, tables=tree, name="decoder",
+        tie_codes=tie_codes, dropout=dropout, tables=tree.tables, name="decoder",
     )
     history = inputs["hist_item_id"]
     table = codebooks(tokens_of(history), whole=True)

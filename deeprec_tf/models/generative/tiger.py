@@ -10,11 +10,10 @@ Departures from the paper:
 
 import keras
 
-from deeprec_tf.code_models import refuse_narrow_beam
+from deeprec_tf.code_models import answer_tree, refuse_narrow_beam
 from deeprec_tf.engine import ROW_LOSS, RecModel
 from deeprec_tf.features import SparseFeat, VarLenSparseFeat
 from deeprec_tf.identifiers.item_codes import item_codes_of
-from deeprec_tf.identifiers.prefix_tree import PrefixTree
 from deeprec_tf.inputs import build_embedding_layers, build_input_layers, embedding_lookup
 from deeprec_tf.layers.core.masking import PaddingMask
 from deeprec_tf.layers.core.prediction import PredictionLayer
@@ -35,6 +34,7 @@ from deeprec_tf.registry import register_model
 )
 def TIGER(
     item_codes,
+    hidden_items=(),
     *,
     num_users,
     maxlen=20,
@@ -63,6 +63,8 @@ def TIGER(
     Args:
         item_codes: identifiers of all items, `ItemCodes` or an array (V, L) with row 0 zeros; see
             `deeprec_tf.identifiers`.
+        hidden_items: ids that no answer holds, such as 1, an encoder's unknown items. They are
+            read, learned and scored as all others.
         num_users: highest id of a user.
         maxlen: longest history, in items.
         user_buckets: vectors of users; more users share them by hashing.
@@ -86,8 +88,9 @@ def TIGER(
         A compiled `RecModel` whose prediction `score` (B, 1) is the log-probability of the item.
 
     Raises:
-        TypeError: codes are no integers.
-        ValueError: two items with the same codes, or a beam that is too narrow.
+        TypeError: codes or hidden ids are no integers.
+        ValueError: two items with the same codes, a hidden id that is no item, no item left to
+            answer, or a beam that is too narrow.
 
     Example:
         >>> from deeprec_tf.identifiers import random_codes
@@ -98,7 +101,8 @@ def TIGER(
         Rajput et al., Recommender Systems with Generative Retrieval, NeurIPS 2023.
     """
     codes = item_codes_of(item_codes, owner="TIGER")
-    refuse_narrow_beam("TIGER", codes, beam_width, num_results, maxlen * hide_seen)
+    tree = answer_tree("TIGER", codes, hidden_items)
+    refuse_narrow_beam("TIGER", tree, beam_width, num_results, maxlen * hide_seen)
     size = len(codes.codes)
     history = SparseFeat("hist_item_id", size, embedding_name="item_id")
     user = SparseFeat(
@@ -131,11 +135,10 @@ def TIGER(
     )(sequence, mask)
 
     # Decoder: the log-probability of each code of the item, given those before it.
-    tree = PrefixTree.of(codes).tables
     of_codes = CodeDecoder(
-        [table.shape for table in tree], size - 1, num_layers, num_heads, head_size,
+        [table.shape for table in tree.tables], tree.num_items, num_layers, num_heads, head_size,
         feed_forward_units, beam_width=beam_width, num_results=num_results, dropout=dropout,
-        tables=tree, name="decoder",
+        tables=tree.tables, name="decoder",
     )(
         encoded, mask, codebooks(tokens, whole=True), tokens_of(inputs["item_id"]),
         seen=inputs["hist_item_id"] if hide_seen else None,

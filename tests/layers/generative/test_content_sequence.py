@@ -58,12 +58,14 @@ def test_without_texts():
         np.testing.assert_allclose(sequence[row][mask[row]], wanted, rtol=1e-5)
 
 
-def test_what_is_too_long_loses_its_last_text_and_keeps_its_end():
-    layer, weights = built(maxlen=7)
+@pytest.mark.parametrize("maxlen", [5, 7, 8, 9])  # of 10 steps: task, 2 users, 4 and 2, end
+def test_what_is_too_long_loses_its_last_items_and_keeps_its_end(maxlen):
+    layer, weights = built(maxlen=maxlen)
     sequence, mask = layer(*ARGUMENTS)
-    assert sequence.shape == (3, 7, 4) and mask[0].numpy().all()
+    assert sequence.shape == (3, maxlen, 4) and mask[0].numpy().all()
     whole = twin(0, 1, weights["tasks"], weights["positions"])
-    np.testing.assert_allclose(sequence[0], [*whole[:6], whole[-1]], rtol=1e-5)
+    assert len(whole) == 10
+    np.testing.assert_allclose(sequence[0], [*whole[: maxlen - 1], whole[-1]], rtol=1e-5)
 
 
 def test_the_order_of_items_changes_nothing_but_places():

@@ -1,17 +1,24 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
 from deeprec_tf.data import ColaRecRows
-from deeprec_tf.export import export_onnx, export_saved_model, inference_model, load_onnx
+from deeprec_tf.export import (
+    export_onnx,
+    export_saved_model,
+    inference_model,
+    item_encoder,
+    load_onnx,
+)
 from deeprec_tf.export import load_saved_model as load_saved
 from deeprec_tf.identifiers import (
     hierarchical_kmeans_codes,
     random_codes,
     residual_kmeans_codes,
 )
-from deeprec_tf.models import ColaRec
+from deeprec_tf.models import ColaRec, LightGCN
 from deeprec_tf.tables import table_values
 from tests.reference import generation as twin
 
@@ -114,6 +121,17 @@ def sequence(model, items, users, task, content=True):
     return np.array([*steps, positions[0]], "float64")
 
 
+def test_hidden_items_are_never_answered(tmp_path):
+    model = build(hidden_items=(1, 9), num_results=ITEMS)
+    x = {"user_id": np.arange(1, 5), "hist_item_id": np.zeros((4, 10), int)}
+    found = inference_model(model).predict(x, verbose=0)["ids"]
+    left = [item for item in range(1, ITEMS + 1) if item not in (1, 9)]
+    assert all(sorted(row) == left for row in found.tolist())
+    model.save(tmp_path / "colarec.keras")
+    again = inference_model(keras.saving.load_model(tmp_path / "colarec.keras"))
+    np.testing.assert_array_equal(again.predict(x, verbose=0)["ids"], found)
+
+
 @pytest.mark.parametrize("content", [True, False])
 def test_the_four_losses_by_their_equations(content):
     model = build(TOKENS if content else None, generation_weight=0.3, contrast_weight=0.2)
@@ -202,6 +220,66 @@ def test_texts_count_and_are_cut_to_the_preset():
 
 
 @pytest.mark.parametrize(
+    ("preset", "items", "words", "steps"),
+    [("long", 20, 29, 256), ("mlshort", 20, 9, 128), ("micshort", 10, 9, 64),
+     ("short", 10, 15, 128)],
+)  # fmt: skip
+def test_presets_read_as_many_items_as_fit_into_a_sequence(preset, items, words, steps):
+    long = np.ones((ITEMS + 1, 40), int) * (np.arange(ITEMS + 1) > 0)[:, None]
+    model = build(long, preset=preset)
+    content = model.get_layer("content")
+    assert (content.num_tokens, content.maxlen) == (words, steps)
+    x = {name: values[:1] for name, values in ROWS(0).items()}
+    some = np.arange(1, items + 1, dtype="int32")[None]
+    fit = -(-(steps - 3) // (1 + words))  # beside task, user and end; the last one in part
+    assert fit < items
+
+    def score(place=None):
+        history = some.copy()
+        if place is not None:
+            history[:, place:] = ITEMS
+        return float(model.predict({**x, "hist_item_id": history}, verbose=0)[0, 0])
+
+    assert score(fit) == pytest.approx(score(), rel=1e-5)
+    assert abs(score(fit - 1) - score()) > 1e-5
+    served = {"user_id": x["user_id"], "hist_item_id": some}
+    found = inference_model(model).predict(served, verbose=0)["ids"][0]
+    assert set(found) == set(range(items + 1, ITEMS + 1)) if items == 20 else found.min() > items
+
+
+def test_from_interactions_by_lightgcn_and_clusters_to_answers():
+    keras.utils.set_random_seed(0)
+    log = pd.DataFrame(PAIRS, columns=["user_id", "item_id"])
+    peer = LightGCN(
+        log, num_users=USERS, num_items=ITEMS, embedding_dim=8,
+        optimizer=keras.optimizers.Adam(0.05),
+    )  # fmt: skip
+    peer.fit(log, epochs=20, batch_size=64, verbose=0)
+    ids = {"item_id": np.arange(1, ITEMS + 1)}
+    vectors = item_encoder(peer).predict(ids, verbose=0)["item_vector"]
+    codes = hierarchical_kmeans_codes(np.pad(vectors, [(1, 0), (0, 0)]), 6, 2)
+    together = [len(set(GROUP[codes.codes[1:, 0] == code])) for code in set(codes.codes[1:, 0])]
+    assert np.mean(together) < 2, "items of one group share their first code"
+    rows = ColaRecRows(log, codes)
+    model = build(codes=codes, optimizer=keras.optimizers.Adam(0.01), generation_weight=1.0)
+    losses = model.fit(rows(0), epochs=10, batch_size=30, verbose=0, redraw=rows).history["loss"]
+    assert losses[-1] < losses[0] * 0.8
+    users = np.arange(1, USERS + 1)
+    found = inference_model(model).predict(rows.contexts(users, 10), verbose=0)["ids"]
+    liked = (GROUP[found[:, 0] - 1] == users % 4).mean()
+    assert liked > 0.5
+
+
+def test_the_whole_of_what_answers_is_compiled(trained):
+    part = inference_model(trained[0])
+    x = {name: tf.constant(v) for name, v in ROWS.contexts(np.arange(1, 6), 10).items()}
+    wanted = part(x, training=False)
+    got = tf.function(lambda x: part(x, training=False), jit_compile=True)(x)
+    np.testing.assert_array_equal(got["ids"], wanted["ids"])
+    np.testing.assert_allclose(got["scores"], wanted["scores"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
     "codes", [residual_kmeans_codes(VECTORS, 2, 3), random_codes(ITEMS, 3)],
     ids=["residual", "random"],
 )
@@ -250,6 +328,7 @@ def test_the_size_of_t5_small_trains():
         ({"tokens": TOKENS + 1}, ValueError, "a row 0 with 2 tokens"),
         ({"preset": "tiny"}, ValueError, "ColaRec: preset must be one of .* got 'tiny'"),
         ({"beam_width": 8}, ValueError, "ColaRec: beam_width must be at least 14"),
+        ({"hidden_items": (25,)}, ValueError, r"ColaRec: hidden_items: .* 1\.\.24, got 25"),
         ({"tasks": ("rank",)}, ValueError, "tasks must be of"),
         ({"hidden_size": 9}, ValueError, "ColaRec: hidden_size=9 cannot be split into 2 heads"),
     ],

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from deeprec_tf.data import Category, FeatureEncoder
 from deeprec_tf.export import (
@@ -93,6 +94,26 @@ def test_seen_items_may_be_answered():
     found = inference_model(model).predict(served(walks(rows=3)), verbose=0)
     for row in found["ids"]:
         assert sorted(row) == list(range(1, ITEMS + 1))
+
+
+def test_hidden_items_are_never_answered_and_scored_as_before(tmp_path):
+    x, wide = walks(rows=6), {"hide_seen": False, "num_results": ITEMS}
+    model = build(hidden_items=(1, 7), **wide)
+    found = inference_model(model).predict(served(x), verbose=0)
+    left = [item for item in range(1, ITEMS + 1) if item not in (1, 7)]
+    assert found["ids"].shape == (6, ITEMS - 2)
+    assert all(sorted(row) == left for row in found["ids"].tolist())
+    free = inference_model(build(**wide)).predict(served(x), verbose=0)
+    for row in range(6):
+        stays = ~np.isin(free["ids"][row], [1, 7])
+        np.testing.assert_array_equal(found["ids"][row], free["ids"][row][stays])
+        np.testing.assert_allclose(
+            found["scores"][row], free["scores"][row][stays], rtol=1e-4, atol=1e-5
+        )
+    np.testing.assert_array_equal(model.predict(x, verbose=0), build(**wide).predict(x, verbose=0))
+    model.save(tmp_path / "tiger.keras")
+    again = inference_model(keras.saving.load_model(tmp_path / "tiger.keras"))
+    np.testing.assert_array_equal(again.predict(served(x), verbose=0)["ids"], found["ids"])
 
 
 def test_score_and_loss_by_their_equations():
@@ -203,7 +224,8 @@ def test_raw_histories_in_raw_keys_out(keys, tmp_path):
     log = pd.DataFrame({"user_id": ["a", "b", "c"] * 4, "item_id": movies})
     encoder = FeatureEncoder([Category("user_id"), Category("item_id")]).fit(log)
     known = encoder.vocabulary("item_id")
-    model = build(random_codes(known.size - 1), num_users=9)
+    wide = {"hide_seen": False, "num_results": known.size}
+    model = build(random_codes(known.size - 1), hidden_items=(1,), num_users=9, **wide)
     folder = export_saved_model(model, tmp_path / "raw", encoder=encoder)
     nothing = "" if keys == "m{}" else 0
     history = np.array([[movies[0], movies[5]], [movies[7], nothing]], movies.to_numpy().dtype)
@@ -216,9 +238,31 @@ def test_raw_histories_in_raw_keys_out(keys, tmp_path):
     found = dict(zip(ids.tolist(), movies, strict=True))
     for keys_of_row, ids_of_row in zip(got["ids"], wanted["ids"], strict=True):
         decoded = [k.decode() if isinstance(k, bytes) else k for k in keys_of_row]
-        blank = "" if nothing == "" else -1
-        assert decoded == [found.get(i, blank) for i in ids_of_row.tolist()]
+        assert decoded == [found[i] for i in ids_of_row.tolist()]
+        assert sorted(decoded) == sorted(movies), "each key, and nothing else"
     np.testing.assert_allclose(got["scores"], wanted["scores"], rtol=1e-5)
+
+
+def test_answers_without_a_key_are_no_export(tmp_path):
+    log = pd.DataFrame({"user_id": ["a", "b"] * 3, "item_id": list("xyzxyw")})
+    frequent = Category("item_id", min_frequency=2)
+    encoder = FeatureEncoder([Category("user_id"), frequent]).fit(log)  # y, x: 2 and 3
+    message = r"whose ids are 2 to 3: \(1,\)\. Build it with hidden_items=\(1,\), or leave"
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(build(random_codes(3)), tmp_path, encoder=encoder)
+    with pytest.raises(ValueError, match=r"2 to 3: 1 \.\. 20\. Build it with hidden_items=these"):
+        export_saved_model(build(), tmp_path, encoder=encoder)
+    assert not list(tmp_path.iterdir())
+    export_saved_model(build(random_codes(3)), tmp_path)
+
+
+def test_the_whole_of_what_answers_is_compiled(trained):
+    part = inference_model(trained[0])
+    x = {name: tf.constant(values) for name, values in served(walks(rows=5, seed=7)).items()}
+    wanted = part(x, training=False)
+    got = tf.function(lambda x: part(x, training=False), jit_compile=True)(x)
+    np.testing.assert_array_equal(got["ids"], wanted["ids"])
+    np.testing.assert_allclose(got["scores"], wanted["scores"], rtol=1e-4, atol=1e-4)
 
 
 def test_the_beam_can_be_changed_after_training(trained):
@@ -254,6 +298,10 @@ def test_the_full_size_trains():
         ({"codes": [[0.0], [1.0]]}, TypeError, "TIGER: item_codes: .* must be integers"),
         ({"beam_width": 7}, ValueError, "TIGER: beam_width .* at least 10, .* beside the 6 .* 7"),
         ({"hide_seen": False, "beam_width": 3}, ValueError, "at least 4, .* got 3"),
+        ({"hidden_items": [21]}, ValueError, r"TIGER: hidden_items: .* lie in 1\.\.20, got 21"),
+        ({"hidden_items": range(1, 21)}, ValueError, "TIGER: hidden_items: .* all 20 items"),
+        ({"hidden_items": ["a"]}, TypeError, "TIGER: hidden_items: .* must be integers"),
+        ({"hidden_items": [1], "beam_width": 9, "maxlen": 20}, ValueError, "at least 24"),
         ({"loss": "mse"}, ValueError, "the loss of a recall model is part of its graph"),
     ],
 )

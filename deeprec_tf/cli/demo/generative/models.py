@@ -45,7 +45,8 @@ def train(card: ModelCard, data: GenerativeData, settings: GenerativeSettings) -
         )
     keras.utils.set_random_seed(settings.seed)
     model = card(
-        data.codes, num_users=data.encoder.vocabulary("user_id").size, maxlen=settings.maxlen,
+        data.codes, hidden_items=(OUT_OF_VOCABULARY,),
+        num_users=data.encoder.vocabulary("user_id").size, maxlen=settings.maxlen,
         hidden_size=settings.movie_dim, num_layers=1, num_heads=2, head_size=32,
         feed_forward_units=128, dropout=0.2, beam_width=settings.candidates + settings.maxlen,
         num_results=settings.candidates, optimizer=keras.optimizers.Adam(settings.spelling_rate),
@@ -55,18 +56,12 @@ def train(card: ModelCard, data: GenerativeData, settings: GenerativeSettings) -
     watch = Watch(
         GenerationEvaluation(
             (data.asking(part["user_id"], part[HISTORY]), part[ITEM]),
-            item_count=data.recall.size, seen=with_unknown(seen), k=settings.titles,
-            metrics=METRICS,
+            item_count=data.recall.size, seen=seen, k=settings.titles, metrics=METRICS,
         ),
         metric=metric,
         words=lambda logs: f"NDCG@{settings.titles} {logs[metric]:.4f}",
     )
     return fit(card.name, model, data.moments, None, settings, watch)
-
-
-def with_unknown(seen: np.ndarray) -> np.ndarray:
-    """Seen movies, and the id of unknown ones, which is no answer."""
-    return np.pad(seen, [(0, 0), (0, 1)], constant_values=OUT_OF_VOCABULARY)
 
 
 def answers(
@@ -95,9 +90,7 @@ def test_scores(
     for one in trained:
         if spells(one.name):
             found = answers(one, data, test["user_id"], test[HISTORY])
-            ranks = rank_in_lists(
-                found.ids, test[ITEM], item_count=data.recall.size, seen=with_unknown(seen)
-            )
+            ranks = rank_in_lists(found.ids, test[ITEM], item_count=data.recall.size, seen=seen)
             scores[one.name] = retrieval_metrics(ranks, **asked)
         else:
             scores[one.name] = evaluate_retrieval(
