@@ -62,6 +62,11 @@ def loss_against(
             f"{items.owner}: loss='gbce' is calibrated for items drawn uniformly, got {sets}. Use "
             "Sampled(n)."
         )
+    if isinstance(loss, losses.GBCE) and any(one.hardest is not None for one in sets):
+        raise ValueError(
+            f"{items.owner}: loss='gbce' is calibrated for all items that are drawn, so hardest= "
+            "does not go with it. Leave it out, or use loss='bce'."
+        )
     hidden = {one.hide_seen for one in sets}
     if hidden == {True, False} or (True in hidden and seen is None):
         raise ValueError(

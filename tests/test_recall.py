@@ -1,5 +1,7 @@
 """What recall models share: sets of candidates beside each other, features of items, bad input."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat, next_item_columns
 from deeprec_tf.candidates import InBatch, Sampled
+from deeprec_tf.export import item_encoder, user_encoder
 from deeprec_tf.models import DSSM, SASRec
 from deeprec_tf.tables import table_values
 
@@ -52,6 +55,24 @@ def test_sets_with_and_without_correction_do_not_compare():
 def test_gbce_wants_uniform_items():
     with pytest.raises(ValueError, match="loss='gbce' is calibrated for items drawn uniformly"):
         SASRec(USERS, COLUMNS, loss="gbce", negatives="in_batch")
+
+
+def test_gbce_wants_all_that_is_drawn():
+    with pytest.raises(ValueError, match="SASRec: loss='gbce' .* hardest= does not go with it"):
+        SASRec(USERS, COLUMNS, loss="gbce", negatives=Sampled(16, hardest=4))
+
+
+def test_infonce_is_the_papers_equation_over_cosines():
+    x = {"user": np.arange(ROWS) % 3, "item_id": np.arange(ROWS) % ITEMS + 1}
+    x = {name: values[:ITEMS] for name, values in x.items()}  # no item twice
+    model = DSSM(user(), COLUMNS, hidden_units=(4,), loss="infonce")
+    users = user_encoder(model).predict({"user": x["user"]}, verbose=0)["user_vector"]
+    items = item_encoder(model).predict({"item_id": x["item_id"]}, verbose=0)["item_vector"]
+    wanted = 0.0
+    for row in range(ITEMS):
+        density = [math.exp(float(users[row] @ item) / 0.05) for item in items]
+        wanted -= math.log(density[row] / sum(density)) / ITEMS
+    assert model.evaluate(x, batch_size=ITEMS, verbose=0) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_a_triplet_is_one_of_cosines():
