@@ -46,6 +46,41 @@ def test_corrected_sets_count_what_they_are_drawn_for(sets):
     assert loss == pytest.approx(wanted, abs=0.25)
 
 
+@pytest.mark.parametrize("builder", ["rows", "steps"])
+@pytest.mark.parametrize(
+    "options", [{}, {"number": 5}, {"memory": 30}, {"number": 5, "memory": 30},
+                {"number": 7, "correct_positive": False}],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [(), (Sampled(6),)])
+def test_estimated_frequencies_that_equal_the_counts_give_the_same_loss(builder, options, beside):
+    rows, generator = 8, np.random.default_rng(3)
+    history = generator.integers(1, ITEMS + 1, (rows, 3))
+    x = {"user": np.arange(rows) % 3, "hist_item_id": history, "item_id": X["item_id"][:rows]}
+    positives = rows if builder == "rows" else 3 * rows
+    shares = generator.uniform(1.0, 2.0, ITEMS)
+    shares /= shares.sum()  # so that no item is in every batch
+    values = []
+    for frequency in ({"counts": np.append(0, shares * 1e5)}, {"frequency": "streaming"}):
+        keras.utils.set_random_seed(4)
+        sets = [InBatch(**frequency, **options), *beside]
+        if builder == "rows":
+            model = DSSM(user(), COLUMNS, hidden_units=(4,), negatives=sets)
+        else:
+            model = SASRec(USERS, COLUMNS, negatives=sets, dropout=0.0)
+        names = [tensor.name for tensor in model.inputs]
+        for layer in model.layers:
+            if layer.name == "log_q_0" and "frequency" in frequency:
+                layer.last_seen.assign(np.ones(ITEMS + 1, "int32"))
+                layer.gap.assign(np.append(1, 1 / (shares * positives)))
+            if layer.name == "memory_0":  # two thirds full
+                layer.ids.assign(np.append(np.arange(1, 21), np.zeros(10)).astype("int32"))
+                layer.vectors.assign(np.random.default_rng(1).normal(size=layer.vectors.shape))
+        values.append(
+            model.evaluate({name: x[name] for name in names}, batch_size=rows, verbose=0)
+        )
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
 def test_sets_with_and_without_correction_do_not_compare():
     with pytest.raises(ValueError, match="SASRec: some of the negatives are corrected"):
         SASRec(USERS, COLUMNS, negatives=[InBatch(), Sampled(5)])

@@ -48,6 +48,8 @@ def test_the_logarithm_is_that_of_the_draws(distribution):
         wanted = np.log(7 * (powers / powers.sum())[ids - 1])
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
     assert np.isfinite(layer(np.arange(6))).all()
+    draws = np.array([4, 0, 2, 2, 0])
+    np.testing.assert_allclose(layer(ids, draws), wanted + np.log(3), rtol=1e-5)
 
 
 @pytest.mark.parametrize("jit", [False, True])
