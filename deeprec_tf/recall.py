@@ -154,6 +154,11 @@ def seen_items(user_feature_columns: Sequence[FeatureColumn], items: ItemSide, t
     return keras.layers.Concatenate(axis=1, name="seen_items")(found)
 
 
+def is_softmax(loss: Any) -> bool:
+    """Whether a builder's `loss` is the softmax, by class, by name or by default."""
+    return isinstance(loss, losses.Softmax) or loss in (None, "softmax", "infonce")
+
+
 def cosine_temperature(temperature: float | str | None, loss: Any) -> float | str:
     """The temperature of a model that compares by the cosine, where none is given.
 
@@ -162,7 +167,7 @@ def cosine_temperature(temperature: float | str | None, loss: Any) -> float | st
     """
     if temperature is not None:
         return temperature
-    if loss in (None, "softmax") or isinstance(loss, losses.Softmax):
+    if is_softmax(loss):
         return 0.05
     reads_logits = loss in ("bce", "gbce") or getattr(loss, "reads_logits", False)
     return "learned" if reads_logits else 1.0

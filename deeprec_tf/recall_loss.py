@@ -62,6 +62,11 @@ def loss_against(
             f"{items.owner}: loss='gbce' is calibrated for items drawn uniformly, got {sets}. Use "
             "Sampled(n)."
         )
+    if isinstance(loss, losses.GBCE) and any(one.hardest is not None for one in sets):
+        raise ValueError(
+            f"{items.owner}: loss='gbce' is calibrated for all items that are drawn, so hardest= "
+            "does not go with it. Leave it out, or use loss='bce'."
+        )
     hidden = {one.hide_seen for one in sets}
     if hidden == {True, False} or (True in hidden and seen is None):
         raise ValueError(
@@ -76,15 +81,10 @@ def loss_against(
     )
 
 
-def _is_drawn(one: InBatch, labels: Any) -> bool:
-    """Whether some of the batch's positives are drawn, instead of taking one a row."""
-    return len(labels.shape) == 2 or one.number is not None
-
-
 def _of_batch(one: InBatch, labels: Any, positives: Any, memory: str) -> tuple[Any, Any]:
     """The batch's positives, and what is remembered of earlier ones."""
     ids, vectors = labels, positives
-    if _is_drawn(one, labels):
+    if len(labels.shape) == 2 or one.number is not None:
         ids, vectors = BatchItems(one.number or STEPS_IN_BATCH)(labels, positives)
     if one.memory is None:
         return ids, vectors
@@ -111,14 +111,8 @@ def _log_q(
         return StreamingFrequency(
             size, alpha=streaming.alpha, buckets=streaming.buckets, hashes=streaming.hashes,
             name=name,
-        )(labels, ids)
+        )(labels, ids, ids)
     if one.counts is None:
         return None
-    if _is_drawn(one, labels):
-        times, drawn = (one.number or STEPS_IN_BATCH) + (one.memory or 0), None
-    else:
-        times, drawn = 1, ids  # as many as the batch has rows, and the memory places
-    probability = ItemProbability(
-        size, "popularity", counts=one.counts, times=times, name=name
-    )
-    return probability(labels, drawn), probability(ids, drawn)
+    probability = ItemProbability(size, "popularity", counts=one.counts, name=name)
+    return probability(labels, ids), probability(ids, ids)

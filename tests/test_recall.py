@@ -1,5 +1,7 @@
 """What recall models share: sets of candidates beside each other, features of items, bad input."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat, next_item_columns
 from deeprec_tf.candidates import InBatch, Sampled
+from deeprec_tf.export import item_encoder, user_encoder
 from deeprec_tf.models import DSSM, SASRec
 from deeprec_tf.tables import table_values
 
@@ -43,6 +46,41 @@ def test_corrected_sets_count_what_they_are_drawn_for(sets):
     assert loss == pytest.approx(wanted, abs=0.25)
 
 
+@pytest.mark.parametrize("builder", ["rows", "steps"])
+@pytest.mark.parametrize(
+    "options", [{}, {"number": 5}, {"memory": 30}, {"number": 5, "memory": 30},
+                {"number": 7, "correct_positive": False}],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [(), (Sampled(6),)])
+def test_estimated_frequencies_that_equal_the_counts_give_the_same_loss(builder, options, beside):
+    rows, generator = 8, np.random.default_rng(3)
+    history = generator.integers(1, ITEMS + 1, (rows, 3))
+    x = {"user": np.arange(rows) % 3, "hist_item_id": history, "item_id": X["item_id"][:rows]}
+    positives = rows if builder == "rows" else 3 * rows
+    shares = generator.uniform(1.0, 2.0, ITEMS)
+    shares /= shares.sum()  # so that no item is in every batch
+    values = []
+    for frequency in ({"counts": np.append(0, shares * 1e5)}, {"frequency": "streaming"}):
+        keras.utils.set_random_seed(4)
+        sets = [InBatch(**frequency, **options), *beside]
+        if builder == "rows":
+            model = DSSM(user(), COLUMNS, hidden_units=(4,), negatives=sets)
+        else:
+            model = SASRec(USERS, COLUMNS, negatives=sets, dropout=0.0)
+        names = [tensor.name for tensor in model.inputs]
+        for layer in model.layers:
+            if layer.name == "log_q_0" and "frequency" in frequency:
+                layer.last_seen.assign(np.ones(ITEMS + 1, "int32"))
+                layer.gap.assign(np.append(1, 1 / (shares * positives)))
+            if layer.name == "memory_0":  # two thirds full
+                layer.ids.assign(np.append(np.arange(1, 21), np.zeros(10)).astype("int32"))
+                layer.vectors.assign(np.random.default_rng(1).normal(size=layer.vectors.shape))
+        values.append(
+            model.evaluate({name: x[name] for name in names}, batch_size=rows, verbose=0)
+        )
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
 def test_sets_with_and_without_correction_do_not_compare():
     with pytest.raises(ValueError, match="SASRec: some of the negatives are corrected"):
         SASRec(USERS, COLUMNS, negatives=[InBatch(), Sampled(5)])
@@ -52,6 +90,24 @@ def test_sets_with_and_without_correction_do_not_compare():
 def test_gbce_wants_uniform_items():
     with pytest.raises(ValueError, match="loss='gbce' is calibrated for items drawn uniformly"):
         SASRec(USERS, COLUMNS, loss="gbce", negatives="in_batch")
+
+
+def test_gbce_wants_all_that_is_drawn():
+    with pytest.raises(ValueError, match="SASRec: loss='gbce' .* hardest= does not go with it"):
+        SASRec(USERS, COLUMNS, loss="gbce", negatives=Sampled(16, hardest=4))
+
+
+def test_infonce_is_the_papers_equation_over_cosines():
+    x = {"user": np.arange(ROWS) % 3, "item_id": np.arange(ROWS) % ITEMS + 1}
+    x = {name: values[:ITEMS] for name, values in x.items()}  # no item twice
+    model = DSSM(user(), COLUMNS, hidden_units=(4,), loss="infonce")
+    users = user_encoder(model).predict({"user": x["user"]}, verbose=0)["user_vector"]
+    items = item_encoder(model).predict({"item_id": x["item_id"]}, verbose=0)["item_vector"]
+    wanted = 0.0
+    for row in range(ITEMS):
+        density = [math.exp(float(users[row] @ item) / 0.05) for item in items]
+        wanted -= math.log(density[row] / sum(density)) / ITEMS
+    assert model.evaluate(x, batch_size=ITEMS, verbose=0) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_a_triplet_is_one_of_cosines():

@@ -26,6 +26,7 @@ from deeprec_tf.evaluation.target_ranks import (
     with_ids,
 )
 from deeprec_tf.evaluation.towers import Towers
+from deeprec_tf.retrieval.exact import all_products
 
 _OWNER = "evaluate_retrieval"
 _PREDICT_ROWS = 1024
@@ -47,10 +48,10 @@ def evaluate_retrieval(
 ) -> dict[str, float]:
     """HR, recall, NDCG, MRR, MAP, precision and coverage at k over the full catalogue.
 
-    Every item but id 0 is scored for every user, <user_vector, item_vector> (with several
-    interests the largest of them), a chunk of users at a time. Seen items do not count, unless
-    they are targets. Ties take the middle place. `rank_targets` says how places are counted,
-    `retrieval_metrics` what the metrics are.
+    Every item but id 0 is scored for every user, <user_vector, item_vector>, a chunk of users at
+    a time. Of several interests the best one counts; one of zeros is not in use. Seen items do not
+    count, unless they are targets. Ties take the middle place. `rank_targets` says how places are
+    counted, `retrieval_metrics` what the metrics are.
 
     Args:
         model: a model with the joints `user_vector` and `item_vector`; or a function from rows of
@@ -141,12 +142,7 @@ def rank_by_towers(
 
     def scores(rows):
         vectors = tf.constant(users[rows[0] : rows[-1] + 1], tf.float32)
-        flat = tf.reshape(vectors, (-1, vectors.shape[-1]))
-        found = tf.matmul(flat, catalogue, transpose_b=True)
-        if vectors.shape.rank == 3:
-            found = tf.reshape(found, (*vectors.shape[:2], -1))
-            found = tf.reduce_max(found, axis=1)
-        return found
+        return all_products(vectors, catalogue)
 
     ranks = rank_columns(
         owner, scores, len(items), wanted, past, top=top, batch_size=batch_size, verbose=verbose

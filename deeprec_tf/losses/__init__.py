@@ -15,6 +15,7 @@ from deeprec_tf.losses.triplet import Triplet
 
 _BY_NAME: dict[str, Callable[[], RankingLoss]] = {
     "softmax": Softmax,
+    "infonce": Softmax,
     "bce": BCE,
     "bpr": BPR,
     "bpr_max": BPRMax,
@@ -28,8 +29,8 @@ def get(loss: Any, *, owner: str = "losses.get", items: int | None = None) -> Ra
     """The loss of a name, or the loss itself.
 
     Args:
-        loss: a `RankingLoss`, or "softmax", "bce", "bpr", "bpr_max", "top1", "top1_max", "triplet"
-            or "gbce".
+        loss: a `RankingLoss`, or "softmax", "infonce" (the same), "bce", "bpr", "bpr_max", "top1",
+            "top1_max", "triplet" or "gbce".
         owner: the model's name, for messages.
         items: number of items, which "gbce" needs.
 

@@ -15,8 +15,10 @@ class Softmax(RankingLoss):
     """-log of the positive's share in exp of all scores: logsumexp(s+, s-) - s+.
 
     Over all items it is the full softmax, over sampled ones with corrected scores the sampled
-    softmax, over the batch's items the in-batch softmax, and with vectors of length 1 and a
-    temperature InfoNCE.
+    softmax, over the batch's items the in-batch softmax.
+
+    It is InfoNCE, and also has the name "infonce": -log(f(u, v+) / Σ_j f(u, v_j)), the positive
+    among the v_j, with f(u, v) = exp(<u, v> / temperature), usually of vectors of length 1.
 
     Example:
         >>> round(float(Softmax()(keras.ops.zeros(1), keras.ops.zeros((1, 3)))[0]), 4)  # log 4

@@ -32,7 +32,7 @@ def best_items(queries: Any, vectors: Any, k: int, excluded: Any = None) -> tupl
         Scores (N, k) and positions (N, k) int32, best first; behind the last item that is left
         scores are -inf and positions -1.
     """
-    interests = [queries] if len(queries.shape) == 2 else tf.unstack(_used(queries), axis=1)
+    interests = _interests(queries)
     rows, items = tf.shape(queries)[0], tf.shape(vectors)[0]
     size = tf.maximum(_SCORES // tf.maximum(rows, 1), _ITEMS) // _BLOCK * _BLOCK
 
@@ -59,6 +59,18 @@ def best_items(queries: Any, vectors: Any, k: int, excluded: Any = None) -> tupl
         shape_invariants=(tf.TensorShape([]), open_rows, open_rows),
     )
     return scores, places
+
+
+def all_products(queries: Any, vectors: Any) -> Any:
+    """The scores that `best_items` ranks by, of all items: (N, V).
+
+    Of several interests one at a time is multiplied, so that their number takes no memory.
+
+    Args:
+        queries: float32 (N, D) or (N, K, D).
+        vectors: float32 (V, D) of the items.
+    """
+    return _scores(_interests(queries), vectors, None, 0)
 
 
 class ExactSearch:
@@ -104,6 +116,11 @@ class ExactSearch:
                 autograph=False,
             )
         return self._functions[key]
+
+
+def _interests(queries: Any) -> list[Any]:
+    """Queries (N, D), as many as a user has interests."""
+    return [queries] if len(queries.shape) == 2 else tf.unstack(_used(queries), axis=1)
 
 
 def _used(queries: Any) -> Any:

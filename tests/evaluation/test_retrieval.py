@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import DenseFeat, RecModel, SparseFeat, VarLenSparseFeat
-from deeprec_tf.evaluation import evaluate_retrieval, fit_popularity
+from deeprec_tf.evaluation import evaluate_retrieval, fit_popularity, target_ranks
 from deeprec_tf.models import DSSM, DeepFM
+from deeprec_tf.retrieval import exact
 from tests.evaluation.two_tower import (
     ITEMS,
     USERS,
@@ -14,6 +15,7 @@ from tests.evaluation.two_tower import (
     scores_by_hand,
     two_tower,
     user_data,
+    vectors_given,
 )
 from tests.reference import full_ranking as twin
 
@@ -56,6 +58,37 @@ class TestModels:
         scores = scores_by_hand(several, X, ONLY_IDS)
         found = evaluate_retrieval(several, X, TARGETS, seen=SEEN, k=3, batch_size=10)
         assert found == expected(scores)
+
+    def test_an_interest_of_zeros_does_not_beat_negative_scores(self):
+        users = np.array([[[-1, 0], [0, 0]], [[0, 0], [0, -2]], [[0, 0], [0, 0]]], "float32")
+        items = {"v": np.array([[1, 2], [2, 1], [3, 3]], "float32"), "key": np.arange(1, 4)}
+        several, first = vectors_given(2, 2), []
+        for user in users:  # the same items stand first by predict, where ties go to the lower
+            pairs = {"u": np.repeat(user[None], 3, axis=0), **items}
+            first.append(several.predict(pairs, verbose=0)[:, 0].argmax() + 1)
+        assert first == [1, 2, 1]
+        settings = {"items": items, "item": "key", "k": 1}
+        found = evaluate_retrieval(several, {"u": users[:2]}, first[:2], **settings)
+        assert found["hr@1"] == found["mrr@1"] == 1.0
+        all_alike = evaluate_retrieval(several, {"u": users[2:]}, [1], **settings)
+        assert all_alike["hr@1"] == 0.0, "ties take the middle"
+
+    def test_the_memory_of_a_chunk_does_not_grow_with_the_interests(self, monkeypatch):
+        sizes, matmul = [], tf.matmul
+
+        def counted(*arguments, **options):
+            product = matmul(*arguments, **options)
+            sizes.append(int(tf.size(product)))
+            return product
+
+        monkeypatch.setattr(exact.tf, "matmul", counted)
+        monkeypatch.setattr(target_ranks, "CELLS", 4 * 7)
+        users = np.ones((10, 3, 2), "float32")
+        items = {"v": np.ones((7, 2), "float32"), "key": np.arange(1, 8)}
+        evaluate_retrieval(
+            vectors_given(3, 2), {"u": users}, np.ones(10, int), items=items, item="key", k=3
+        )
+        assert max(sizes) == 4 * 7 and sum(sizes) == 3 * 10 * 7
 
     def test_lists_of_targets(self, model):
         rng = np.random.default_rng(0)

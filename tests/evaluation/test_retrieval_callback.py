@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from deeprec_tf.evaluation import RetrievalEvaluation, evaluate_retrieval
-from tests.evaluation.two_tower import USERS, catalogue, two_tower, user_data
+from tests.evaluation.two_tower import USERS, catalogue, two_tower, user_data, vectors_given
 
 X, TARGETS = user_data()
 SEEN = X["hist_item_id"]
@@ -72,6 +72,18 @@ def test_one_callback_for_several_models():
         history = trained(model, [callback])
         after = evaluate_retrieval(model, X, TARGETS, seen=SEEN, k=10)
         assert history["val_mrr@10"][-1] == pytest.approx(after["mrr@10"])
+
+
+def test_an_interest_of_zeros_does_not_beat_negative_scores():
+    model = vectors_given(2, 2)
+    items = {"v": np.array([[1, 0], [2, 0], [3, 0]], "float32"), "key": np.arange(1, 4)}
+    users = {"u": np.array([[[-1, 0], [0, 0]]], "float32")}
+    callback = RetrievalEvaluation((users, [1]), items=items, item="key", k=1)
+    callback.set_model(model)
+    callback.on_train_begin()
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    assert logs["val_hr@1"] == 1.0
 
 
 def test_every():

@@ -5,6 +5,7 @@ import numpy as np
 
 from deeprec_tf import RecModel, SparseFeat, VarLenSparseFeat
 from deeprec_tf.inputs import build_embedding_layers, build_input_layers, embedding_lookup
+from deeprec_tf.layers import DotScore
 
 USERS, ITEMS, CATEGORIES = 29, 12, 5
 
@@ -32,6 +33,18 @@ def two_tower(*, with_category=False, interests=0, user_dim=4):
     else:
         score = keras.layers.Dense(1)(keras.layers.Concatenate()([user, item]))
     return RecModel(inputs, score, feature_columns=[*users, *items], name="two_tower")
+
+
+def vectors_given(interests, width):
+    """A model whose inputs are the vectors themselves: K interests "u", item "v" and its "key"."""
+    user, item = keras.Input((interests, width), name="u"), keras.Input((width,), name="v")
+    key = keras.Input((), name="key", dtype="int64")
+    user_vector = keras.layers.Identity(name="user_vector")(user)
+    item_vector = keras.layers.Identity(name="item_vector")(
+        item + 0.0 * keras.ops.cast(key, "float32")[:, None]
+    )
+    score = DotScore()(user_vector, item_vector)
+    return keras.Model({"u": user, "v": item, "key": key}, score)
 
 
 def user_data():

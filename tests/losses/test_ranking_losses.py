@@ -90,6 +90,7 @@ def test_get():
         assert isinstance(losses.get(name, items=10), losses.RankingLoss)
     assert losses.get(LOSSES["bpr_max"][0]).regularization == 0.7
     assert losses.get("gbce", items=10) == GBCE(10)
+    assert losses.get("infonce") == Softmax()
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ def checked_counts(owner, distribution, vocabulary_size, counts):
     return real
 
 
+def log_number(ids):
+    """The logarithm of how many ids are no padding, 0 where none is."""
+    number = ops.sum(ops.cast(ops.not_equal(ids, 0), "float32"))
+    return ops.log(ops.maximum(number, 1.0))
+
+
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class ItemProbability(keras.layers.Layer):
     """log(times · P(item)) of a distribution over the items 1..V-1.
@@ -54,7 +60,7 @@ class ItemProbability(keras.layers.Layer):
 
     Call arguments:
         ids: integer tensor (...); padding gets some finite number.
-        drawn: where the number of draws is that of a batch, any tensor with as many rows.
+        drawn: ids (K,) of what was drawn, 0 for none, where their number is known by them alone.
 
     Returns:
         float32 tensor (...).
@@ -108,7 +114,7 @@ class ItemProbability(keras.layers.Layer):
         else:
             logarithms = ops.zeros(ops.shape(ids), "float32") - math.log(self.vocabulary_size - 1)
         if drawn is not None:
-            logarithms = logarithms + ops.log(ops.cast(ops.shape(drawn)[0], "float32"))
+            logarithms = logarithms + log_number(drawn)
         return logarithms + math.log(self.times)
 
     def compute_output_spec(self, ids, drawn=None):

@@ -71,10 +71,11 @@ class SampledItems(DrawingLayer):
         """Applies the layer."""
         shape = (*ops.shape(like), self.number) if self.each else (self.number,)
         size = self.vocabulary_size - 1
+        if self.distribution == "log_uniform":  # 23 random bits would leave out most large ids
+            u = keras.random.uniform(shape, seed=self.seed_generator, dtype="float64")
+            drawn = ops.floor(ops.exp(u * math.log(size + 1.0)))
+            return ops.clip(ops.cast(drawn, "int32"), 1, size)
         u = keras.random.uniform(shape, seed=self.seed_generator, dtype="float32")
-        if self.distribution == "log_uniform":
-            drawn = ops.exp(u * math.log(size + 1.0)) - 1.0
-            return ops.clip(ops.cast(ops.floor(drawn), "int32"), 0, size - 1) + 1
         if self.distribution == "uniform":
             if size < 1 << 22:  # then 23 random bits reach every item
                 return ops.minimum(ops.cast(u * size, "int32"), size - 1) + 1

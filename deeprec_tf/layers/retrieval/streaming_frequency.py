@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.retrieval.item_probability import log_number
+
 _PRIME = (1 << 31) - 1
 
 
@@ -33,6 +35,9 @@ class StreamingFrequency(keras.layers.Layer):
     Call arguments:
         labels: integer tensor (...), the items of the batch; 0 is padding and does not count.
         candidates: integer tensor (...), further items to estimate.
+        drawn: ids (K,), 0 for none: as many of the labels, or of batches like them, serve as
+            candidates. Then it is the log of the expected count among them, K P / (number of
+            labels); the logarithm of P when None.
 
     Returns:
         float32 tensors of the shapes of labels and candidates.
@@ -74,7 +79,7 @@ class StreamingFrequency(keras.layers.Layer):
         """Whether ids are hashed, so that a warm start with other ids begins anew."""
         return self.buckets is not None
 
-    def build(self, labels_shape, candidates_shape=None):
+    def build(self, labels_shape, candidates_shape=None, drawn_shape=None):
         """Makes A, B and the step; bucket 0 is padding's."""
         size = self.vocabulary_size if self.buckets is None else self.buckets + 1
         options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
@@ -87,7 +92,7 @@ class StreamingFrequency(keras.layers.Layer):
             shape=(), dtype="int32", initializer="zeros", name="step", **options
         )
 
-    def call(self, labels, candidates, training=False):
+    def call(self, labels, candidates, drawn=None, training=False):
         """Applies the layer."""
         step = ops.convert_to_tensor(self.step)
         last_seen, gap = ops.convert_to_tensor(self.last_seen), ops.convert_to_tensor(self.gap)
@@ -106,8 +111,9 @@ class StreamingFrequency(keras.layers.Layer):
             self.last_seen.assign(last_seen)
             self.gap.assign(gap)
         # Padding's own bucket is kept, but nobody asks for it.
+        times = 0.0 if drawn is None else log_number(drawn) - log_number(labels)
         return tuple(
-            self._logarithm(ids, step, last_seen, gap) for ids in (labels, candidates)
+            self._logarithm(ids, step, last_seen, gap) + times for ids in (labels, candidates)
         )
 
     def _places(self, ids):
@@ -131,7 +137,7 @@ class StreamingFrequency(keras.layers.Layer):
         """No implicit mask."""
         return (None, None)
 
-    def compute_output_spec(self, labels, candidates, training=False):
+    def compute_output_spec(self, labels, candidates, drawn=None, training=False):
         """One number an id."""
         return tuple(keras.KerasTensor(ids.shape, dtype="float32") for ids in (labels, candidates))
 

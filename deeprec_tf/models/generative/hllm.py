@@ -33,10 +33,10 @@ from deeprec_tf.layers.retrieval.masked_items import OneMoreMask, OneMoreStep
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_vector import LearnedVector
 from deeprec_tf.layers.sequence.with_context import WithContext
-from deeprec_tf.losses import Softmax
 from deeprec_tf.optimizers import FineTuneAdamW
 from deeprec_tf.recall import (
     cosine_temperature,
+    is_softmax,
     item_tower,
     joint,
     next_item_columns,
@@ -345,7 +345,7 @@ def _temperature(temperature, loss, negatives):
     """The temperature of the loss, where none is given."""
     if temperature is not None:
         return temperature
-    if loss not in (None, "softmax") and not isinstance(loss, Softmax):
+    if not is_softmax(loss):
         return cosine_temperature(None, loss)
     whole = negatives == "all" or isinstance(negatives, AllItems)
     return TEMPERATURE if whole else "learned"

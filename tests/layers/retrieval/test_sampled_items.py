@@ -48,6 +48,23 @@ def test_the_logarithm_is_that_of_the_draws(distribution):
         wanted = np.log(7 * (powers / powers.sum())[ids - 1])
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
     assert np.isfinite(layer(np.arange(6))).all()
+    draws = np.array([4, 0, 2, 2, 0])
+    np.testing.assert_allclose(layer(ids, draws), wanted + np.log(3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_log_uniform_draws_reach_every_item_of_a_large_catalogue(jit):
+    size, number = 10_000_000, 4_000_000
+    layer = SampledItems(size, number, "log_uniform", seed=1)
+    drawn = np.asarray(tf.function(layer, jit_compile=jit)(LIKE))
+    assert drawn.min() == 1 and drawn.max() < size
+    ids = np.arange(size // 2, size)
+    probability = np.log1p(1.0 / ids) / np.log(size)
+    tail = drawn[drawn >= size // 2]
+    assert len(tail) == pytest.approx(number * probability.sum(), rel=0.02)
+    distinct = -np.expm1(number * np.log1p(-probability)).sum()
+    assert len(np.unique(tail)) == pytest.approx(distinct, rel=0.01)
+    assert np.mean(tail % 2) == pytest.approx(0.5, abs=0.01)
 
 
 def drawn_by_the_alias_table(counts):

@@ -54,6 +54,16 @@ def test_the_estimate_comes_to_the_share_of_batches_with_the_item():
     np.testing.assert_allclose(1 / gaps, share, rtol=0.15)
 
 
+def test_the_expected_count_among_what_is_drawn():
+    layer = StreamingFrequency(ITEMS)
+    for batch in BATCHES:
+        alone = layer(batch, ALL, training=True)
+    batch, draws = np.array([3, 0, 5, 5]), np.array([1, 2, 3, 4, 0, 6, 7])
+    for counted, chance in zip(layer(batch, ALL, draws), layer(batch, ALL), strict=True):
+        np.testing.assert_allclose(np.exp(counted), np.exp(chance) * 6 / 3, rtol=1e-5)
+    np.testing.assert_array_equal(alone[1], layer(batch, ALL)[1])
+
+
 def test_only_training_moves_the_arrays():
     layer = StreamingFrequency(ITEMS)
     layer(BATCHES[0], ALL, training=True)

@@ -52,6 +52,20 @@ def test_the_loss_is_the_mean_over_all_positions():
     assert model.evaluate(x, verbose=0) == pytest.approx(np.log(ITEMS), rel=1e-5)
 
 
+def test_weights_weigh_the_rows():
+    model, x = SASRec(*COLUMNS), walks(rows=4)
+    rows = model.evaluate(x, sample_weight=np.ones(4), verbose=0)
+    assert rows == pytest.approx(model.evaluate(x, verbose=0), rel=1e-6)
+    alone = [
+        model.evaluate({name: values[[row]] for name, values in x.items()}, verbose=0)
+        for row in range(4)
+    ]  # rows of equal length: each is the mean over its own positions
+    weights = np.array([1.0, 0.5, 0.0, 2.0])
+    weighed = model.evaluate(x, sample_weight=weights, verbose=0)
+    assert weighed == pytest.approx(float(weights @ alone) / 4, rel=1e-5)
+    assert model.evaluate(x, weights, verbose=0) == pytest.approx(weighed, rel=1e-6)
+
+
 def test_the_positive_does_not_leak_into_the_scores_of_its_row():
     model = SASRec(*COLUMNS)
     x = walks(rows=3)
