@@ -1,5 +1,8 @@
 """CatalogueLoss and RetrievalLoss: the loss of each row."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -72,6 +75,16 @@ def test_the_gradient_by_hand_is_that_of_the_formula(
     np.testing.assert_allclose(losses[:, 0], plain, rtol=1e-5)
     np.testing.assert_allclose(of_queries, wanted_queries, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(of_items, wanted_items, rtol=1e-4, atol=1e-6)
+
+
+def test_the_memory_of_a_large_catalogue_is_that_of_a_few_chunks():
+    positions, items = 3000, 60_000
+    command = [sys.executable, "-m", "tests.layers.retrieval.catalogue_memory_run"]
+    run = subprocess.run(
+        [*command, str(positions), str(items)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < positions * items * 4 / 2**20 / 3  # of 687 MB of logits
 
 
 def test_large_logits_stay_finite():
