@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,34 @@ from deeprec_tf.identifiers.prefix_tree import PrefixTree
 
 __all__ = ["load_t5_weights"]
 
-# Context items, tokens of an item's text, tokens of a sequence. "long" is what ColaRec's authors
-# train with, and call "short"; the others are smaller ones of our own.
+# Context items, tokens of an item's text, tokens of a sequence: the lengths of the released code
+# (https://github.com/Junewang0614/ColaRec), which counts the atom among the tokens of a text.
 PRESETS = {
-    "long": (20, 29, 256), "mlshort": (20, 9, 128), "micshort": (10, 9, 64), "short": (10, 15, 128),
+    "short": (20, 29, 256), "micshort": (20, 34, 256), "mlshort": (40, 29, 256),
+    "long": (40, 49, 500),
 }  # fmt: skip
 
 
-def sizes_of_preset(preset: str, *, owner: str) -> tuple[int, int, int]:
+def sizes_of_preset(preset: str | Sequence[int], *, owner: str) -> tuple[int, int, int]:
     """Context items, tokens of a text and tokens of a sequence.
 
+    Args:
+        preset: a name of `PRESETS`, or the three numbers.
+        owner: the model's name, for messages.
+
     Raises:
-        ValueError: there is no such preset.
+        ValueError: there is no such preset, or these are no three positive integers.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"{owner}: preset must be one of {tuple(PRESETS)}, got {preset!r}.")
-    return PRESETS[preset]
+    if isinstance(preset, str) and preset in PRESETS:
+        return PRESETS[preset]
+    is_sizes = isinstance(preset, list | tuple) and len(preset) == 3
+    if not is_sizes or any(not isinstance(n, int) or n < 1 for n in preset):
+        raise ValueError(
+            f"{owner}: preset must be one of {tuple(PRESETS)}, or three positive integers: items "
+            f"of the context, tokens of a text, tokens of a sequence; got {preset!r}."
+        )
+    items, tokens, steps = (int(number) for number in preset)
+    return items, tokens, steps
 
 
 def answer_tree(owner: str, codes: ItemCodes, hidden_items: Any) -> PrefixTree:

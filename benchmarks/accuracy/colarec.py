@@ -3,8 +3,8 @@
     DEEPREC_TF_DATA=... python benchmarks/accuracy/colarec.py
 
 Each user's items are split at random, one for the test, one for the validation, the rest for
-training (80/10/10 of about ten items or fewer); what of the training items fits is the context, all
-items compete but those of the training. Figures are not comparable to those of next items. The
+training (80/10/10 of about ten items or fewer); the newest of the training items are the context,
+all items compete but those of the training. Figures are not comparable to those of next items. The
 validation's NDCG@10 chooses every model's epoch, for ColaRec that of the first 1,024 users.
 LightGCN is trained first; its item vectors make the codes, and its own products are the row beside.
 SASRec reads the training items in the order of time, and has as many CPU seconds of training as
@@ -30,7 +30,7 @@ from next_item import RUNS as RUNS_BY_TIME
 from next_item import spent_file, trained
 from rows import Rows, cpu_seconds, use_one_thread
 
-from deeprec_tf.code_models import PRESETS
+from deeprec_tf.code_models import sizes_of_preset
 from deeprec_tf.data import ColaRecRows, data_dir, latest_sequences, tokenize_texts
 from deeprec_tf.evaluation import (
     GenerationEvaluation,
@@ -48,8 +48,8 @@ DATA, METRICS, K = "Amazon Beauty, general", ("recall", "ndcg"), (5, 10, 20)
 EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH = 10, 40, 5, 128
 FEW, RARE, MAXLEN, WATCHED = 3, 5, 50, 1024
 SIZES: dict[str, dict[str, Any]] = {
-    "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": "short"},
-    "full": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "preset": "long"},
+    "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": (10, 15, 128)},
+    "full": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "preset": "short"},
 }
 REDUCED = "reduced: width 64, 2 + 2 layers, at most 10 epochs, from scratch; published: T5-small"
 # The ablation: name of the row, identifiers, and arguments of ColaRec.
@@ -172,8 +172,8 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
         optimizer=keras.optimizers.AdamW(5e-4, global_clipnorm=1.0),
     )  # fmt: skip
     model.shuffle_seed = seed
-    rows = ColaRecRows(data.train, codes, seed=seed)
-    maxlen = PRESETS[SIZES[options.size]["preset"]][0]
+    rows = ColaRecRows(data.by_time, codes, time="position", seed=seed)
+    maxlen = sizes_of_preset(SIZES[options.size]["preset"], owner=name)[0]
     folder = options.checkpoints / f"{name}-{options.size}-{seed}".replace(" ", "_")
     stop, x = best_epoch(), rows(0)
     watch = GenerationEvaluation(

@@ -26,7 +26,12 @@ from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import packaged_backbone
 
 from deeprec_tf.data import TextPairs, build_sequences, data_dir
-from deeprec_tf.evaluation import evaluate_retrieval, rank_in_lists, retrieval_metrics
+from deeprec_tf.evaluation import (
+    beam_recall,
+    evaluate_retrieval,
+    rank_in_lists,
+    retrieval_metrics,
+)
 from deeprec_tf.export import inference_model
 from deeprec_tf.identifiers import random_codes, residual_kmeans_codes
 from deeprec_tf.layers import TextEncoder
@@ -131,21 +136,21 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
     scores = history.history.get("val_loss", [0.0])
     return {
         "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
-        "code_use": codes.code_use[0], "beam_recall": beam_recall(model, asked, found["ids"]),
+        "code_use": codes.code_use[0], "beam_recall": share_found(model, asked, found["ids"]),
         "remark": REDUCED if options.size == "reduced" else "published size",
         "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         **retrieval_metrics(ranks, k=K, metrics=METRICS),
     }  # fmt: skip
 
 
-def beam_recall(model: keras.Model, asked: dict[str, np.ndarray], ids: np.ndarray) -> float:
+def share_found(model: keras.Model, asked: dict[str, np.ndarray], ids: np.ndarray) -> float:
     """Share of the ten best items, by a beam as wide as the catalogue, that the beam has found."""
     decoder = model.get_layer("decoder")
     before, decoder.beam_width = decoder.beam_width, decoder.tree.num_items
     some = {name: values[:ASKED_EXACTLY] for name, values in asked.items()}
-    exact = inference_model(model).predict(some, batch_size=4, verbose=0)["ids"][:, :10]
+    exact = inference_model(model).predict(some, batch_size=4, verbose=0)["ids"]
     decoder.beam_width = before
-    return float(np.mean([np.isin(e, i[:10]).mean() for e, i in zip(exact, ids, strict=False)]))
+    return beam_recall(ids[:ASKED_EXACTLY], exact, k=10)
 
 
 def sasrec(data: Data, peer: list[dict], seed: int, options: Any) -> dict:

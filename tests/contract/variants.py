@@ -149,7 +149,7 @@ VARIANTS = {
     },
     "ColaRec": {
         "heads": (
-            {"tie_codes": False, "preset": "short", "generation_weight": 1.0}, (), None,
+            {"tie_codes": False, "preset": (10, 15, 128), "generation_weight": 1.0}, (), None,
         ),
     },
     "TIGER": {

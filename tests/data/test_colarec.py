@@ -147,7 +147,7 @@ def test_a_model_trains_on_the_authors_files(folder):
     rows = ColaRecRows(data.train, data.codes)
     keras.utils.set_random_seed(0)
     model = ColaRec(
-        data.codes, tokens, num_users=len(data.users), preset="micshort", hidden_size=8,
+        data.codes, tokens, num_users=len(data.users), preset=(10, 9, 64), hidden_size=8,
         num_layers=1, num_heads=2, dropout=0.0, num_results=3,
         optimizer=keras.optimizers.Adam(0.01),
     )  # fmt: skip

@@ -63,7 +63,7 @@ def test_colarec_is_measured_too():
     codes = random_codes(ITEMS, 2, 6)
     draws = ColaRecRows(pairs, codes)
     model = ColaRec(
-        codes, None, num_users=10, preset="short", hidden_size=8, num_layers=1, num_heads=1,
+        codes, None, num_users=10, preset=(10, 15, 128), hidden_size=8, num_layers=1, num_heads=1,
         num_results=5,
     )
     asked = draws.contexts(np.arange(1, 11), 2)

@@ -7,8 +7,6 @@ Departures from the paper:
 - buyers stand in the sequences of all three items; the released code has them in one alone;
 - codes are scored by products with the vectors that read them, as the paper has it; the released
   code's linear maps are `tie_codes=False`;
-- the preset "long" has the lengths that the authors train with, which their code calls "short"; the
-  other presets are this library's, for cheaper steps, though longer ones have their names there;
 - input positions always have vectors; the released code has them for `item_position=True` alone;
 - generation keeps to the prefixes of existing items and leaves out the context's: those that a user
   has beside it are for `rank_in_lists` to take out;
@@ -53,7 +51,7 @@ def ColaRec(
     hidden_items=(),
     *,
     num_users,
-    preset="long",
+    preset="short",
     hidden_size=128,
     num_layers=4,
     num_heads=4,
@@ -88,9 +86,10 @@ def ColaRec(
         hidden_items: ids that no answer holds, such as 1, an encoder's unknown items. They are
             read, learned and scored as all others.
         num_users: highest id of a user.
-        preset: context items, tokens of a text and tokens of a sequence: "long" (20, 29, 256), the
-            published lengths, or this library's "mlshort" (20, 9, 128), "micshort" (10, 9, 64) and
-            "short" (10, 15, 128). With texts of full length not all items fit.
+        preset: context items, tokens of a text beside the atom, and tokens of a sequence, three
+            numbers or a name of the released code: "short" (20, 29, 256), which the authors train
+            with, "micshort" (20, 34, 256), "mlshort" (40, 29, 256) or "long" (40, 49, 500). With
+            texts of full length not all items fit.
         hidden_size: width D; the network of a block has four times that.
         num_layers: blocks of the encoder, and of the decoder.
         num_heads: attention heads, of D/H each.
