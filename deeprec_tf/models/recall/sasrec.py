@@ -6,6 +6,7 @@ Departures from the paper:
   `loss="bce", negatives=Sampled(1, each=True)`;
 - blocks are pre-norm with maps for queries, keys, values and heads; `original=True` gives the
   paper's;
+- an item is scored by the vector that reads it, with gBCE too, where gSASRec has a second table;
 - items may have features beside their id, and users features beside their history.
 """
 
