@@ -1,0 +1,104 @@
+"""What the accuracy benchmarks let a model see, and what a training may cost."""
+
+import importlib
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tests.docs.markdown import ROOT
+
+FOLDER = ROOT / "benchmarks" / "accuracy"
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """Imports scripts of the folder, which import each other by bare names."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(FOLDER) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def _read(make):
+    try:
+        return make()
+    except (ValueError, FileNotFoundError) as error:
+        pytest.skip(f"the data set does not ship with the package: {error}")
+
+
+def test_unseen_items_are_nowhere_before_the_test(scripts):
+    module = scripts("language_items")
+    parts = _read(lambda: module.Parts(module.DATA["beauty"], 0.1, 0))
+    assert parts.known == parts.items - parts.items // 10
+    for rows in (parts.train, parts.validation):
+        assert max(values.max() for values in rows.values()) <= parts.known
+    assert parts.test["hist_item_id"].max() <= parts.known
+    assert 0.05 < parts.unseen.mean() < 0.2
+    np.testing.assert_array_equal(parts.unseen, parts.test["item_id"] > parts.known)
+    # What a user had is no answer, known or not; the target is one.
+    assert parts.seen_test.max() > parts.known
+    for i in range(0, len(parts.unseen), 997):
+        seen = set(parts.seen_test[i].tolist()) - {0}
+        assert set(parts.test["hist_item_id"][i].tolist()) - {0} <= seen
+        assert int(parts.test["item_id"][i]) not in seen
+        assert int(parts.validation["item_id"][i]) in seen
+
+
+def test_a_users_items_are_in_one_part_each(scripts):
+    data = _read(lambda: scripts("colarec").Beauty(0))
+    train = set(map(tuple, data.train[["user_id", "item_id"]].to_numpy().tolist()))
+    for targets in (data.targets, data.validation):
+        assert not train & set(zip(data.users.tolist(), targets.tolist(), strict=True))
+    assert not (data.targets == data.validation).any()
+    assert all(len(seen) >= 3 for seen in data.seen)
+    parts = scripts("colarec").ByTime(data)
+    for i in range(0, len(data.users), 997):
+        assert set(parts.asked["hist_item_id"][i].tolist()) - {0} <= set(data.seen[i])
+    assert parts.validation["hist_item_id"] is parts.asked["hist_item_id"]
+
+
+def test_places_and_histories_of_gowalla_hold_what_else_the_user_has(scripts):
+    data = _read(lambda: scripts("gowalla").Gowalla("valid"))
+    rows = data.histories(0)
+    of_user = data.train.groupby("user_id")["item_id"].agg(set)
+    log = data.train.sample(frac=1.0, random_state=0).sort_values("user_id", kind="stable")
+    users = log["user_id"].to_numpy()
+    for i in range(0, len(users), 79_999):
+        history = rows["hist_item_id"][i][rows["hist_item_id"][i] > 0].tolist()
+        others = of_user[users[i]] - {int(rows["item_id"][i])}
+        assert set(history) <= others
+        assert len(history) == len(set(history)) == min(len(others), 100)
+
+
+def test_a_budget_holds_over_pieces(scripts, tmp_path):
+    budget = scripts("budget").Budget
+    file = tmp_path / "run.seconds"
+    file.write_text("100.0")
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.zeros((8, 1))
+
+    class Killed(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            end = time.process_time() + 0.3
+            while time.process_time() < end:
+                pass
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # what came after the last epoch is not counted
+        model.fit(x, x, batch_size=1, callbacks=[budget(file=file), Killed()], verbose=0)
+    first = float(file.read_text())
+    assert 100.0 <= first < 130.0
+    again = budget(first + 1e-6, file=file)
+    history = model.fit(x, x, batch_size=1, epochs=5, callbacks=[again], verbose=0)
+    assert again.earlier == first and again.spent > first
+    assert len(history.epoch) == 1 and not file.exists()
+    steps = budget(steps=3)
+    model.fit(x, x, batch_size=1, epochs=5, callbacks=[steps], verbose=0)
+    assert int(model.optimizer.iterations) == 8 + 1 + 3
