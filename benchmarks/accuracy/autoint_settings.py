@@ -23,10 +23,10 @@ from deeprec_tf.training import benchmark_recipe
 
 # Arguments of the builder and of the recipe; the first are those of the authors, for this set
 # (https://github.com/DeepGraphLearning/RecommenderSystems/tree/master/featureRec/movielens).
-NORM = {"head_size": 32, "layer_norm": True}
+NORM = {"head_size": 32, "additions": ("layer_norm",)}
 DROPOUT = {"attention_dropout": 0.4, "embedding_dropout": 0.1}
 PROJECTED = {"residual": "project"}
-PROGRAM = {"residual": "project", "projection_relu": True, "scaled_scores": True}
+PROGRAM = {"additions": ("layer_norm", "projection_relu", "scaled_scores")} | PROJECTED
 GRID: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (NORM | DROPOUT | PROJECTED, {"embedding_stddev": 1e-2}),
     (NORM | DROPOUT | PROJECTED, {"embedding_stddev": 1e-2, "drop": 1.0, "patience": 3}),
@@ -46,7 +46,10 @@ def main() -> None:
     rows = Rows("autoint_settings")
     columns, parts = load(data_dir("movielens-1m", options.data), PAPER)
     for arguments, recipe in GRID:
-        model_name = ", ".join(f"{k}={v}" for k, v in (arguments | recipe).items())
+        model_name = ", ".join(
+            f"{name}={'+'.join(value) if isinstance(value, tuple) else value}"
+            for name, value in (arguments | recipe).items()
+        )
         keys = {"model": model_name, "data": PAPER, "seed": 0}
         if rows.done(**keys):
             continue

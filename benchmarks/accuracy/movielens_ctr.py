@@ -31,9 +31,10 @@ from deeprec_tf.training import benchmark_recipe
 TOWER = {"hidden_units": (128, 64), "batch_norm": True, "dropout": 0.2}
 NARROW = {"num_layers": 3, "num_heads": 2, "head_size": 16, "residual": "project"}
 # The paper has 3 layers and 2 heads; the rest is what autoint_settings.py finds.
-ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 32, "layer_norm": True}
+ATTENTION = {"num_layers": 3, "num_heads": 2, "head_size": 32, "additions": ("layer_norm",)}
 PROGRAM = {
-    **ATTENTION, "residual": "project", "projection_relu": True, "scaled_scores": True
+    **ATTENTION, "residual": "project",
+    "additions": ("layer_norm", "projection_relu", "scaled_scores"),
 }
 PENALTY = 1e-5
 # Model: builder, arguments, penalty of the embeddings.

@@ -238,8 +238,8 @@ VARIANTS = {
     "AutoInt": {
         "plus": ({"hidden_units": (6,), "residual": False, "num_layers": 1}, (), None),
         "program": (
-            {"layer_norm": True, "residual": "project", "projection_relu": True,
-             "scaled_scores": True}, (), None,
+            {"residual": "project",
+             "additions": ("layer_norm", "projection_relu", "scaled_scores")}, (), None,
         ),
     },
     "DIEN": {

@@ -1,9 +1,8 @@
 """AutoInt: Automatic Feature Interaction Learning (Song et al., CIKM 2019).
 
 Departures from the paper: `hidden_units` adds a tower beside the interacting layers in the same
-model (AutoInt+, which the paper trains jointly as well). `layer_norm`, `projection_relu`,
-`scaled_scores` and `embedding_dropout` are of its authors' program, not of the paper; all are off
-by default.
+model (AutoInt+, which the paper trains jointly as well). `additions` and `embedding_dropout` are of
+its authors' program, not of the paper; there are none by default.
 """
 
 import keras
@@ -21,6 +20,8 @@ from deeprec_tf.layers.interaction.interacting import InteractingLayer
 from deeprec_tf.registry import register_model
 from deeprec_tf.tasks import compiled, prediction
 
+ADDITIONS = ("layer_norm", "projection_relu", "scaled_scores")
+
 
 @register_model(
     family="ranking",
@@ -37,9 +38,7 @@ def AutoInt(
     num_heads=2,
     head_size=16,
     residual=True,
-    layer_norm=False,
-    projection_relu=False,
-    scaled_scores=False,
+    additions=(),
     attention_dropout=0.0,
     embedding_dropout=0.0,
     hidden_units=(),
@@ -66,10 +65,9 @@ def AutoInt(
         residual: whether a layer adds what it reads, through a projection where the widths differ
             (as in the first layer, as a rule); "project" has one in every layer, as the authors'
             program does.
-        layer_norm: whether each layer's result is normalized, field by field, as the authors'
-            program does.
-        projection_relu: whether a ReLU follows on every projection, as in the authors' program.
-        scaled_scores: whether the scores are divided by the root of a head's width, likewise.
+        additions: what the authors' program adds to the paper's layers, some of "layer_norm", the
+            result normalized field by field, "projection_relu", a ReLU on every projection, and
+            "scaled_scores", divided by the root of a head's width.
         attention_dropout: share of the attention weights that is dropped.
         embedding_dropout: share of the fields' embeddings that is dropped.
         hidden_units: widths of a tower beside the attention (AutoInt+); none by default.
@@ -88,7 +86,7 @@ def AutoInt(
 
     Raises:
         ValueError: no interacting layer, no categorical column, fields of different widths, or an
-            unknown residual.
+            unknown residual or addition.
 
     Example:
         >>> AutoInt([SparseFeat("user", 10), SparseFeat("item", 20)]).output_shape
@@ -100,6 +98,8 @@ def AutoInt(
     """
     if num_layers < 1:
         raise ValueError(f"AutoInt: num_layers must be at least 1, got {num_layers!r}.")
+    if isinstance(additions, str) or not set(additions) <= set(ADDITIONS):
+        raise ValueError(f"AutoInt: additions must be some of {ADDITIONS}, got {additions!r}.")
     linear, columns = interaction_columns(
         linear_feature_columns, dnn_feature_columns, has_linear=False
     )
@@ -115,10 +115,11 @@ def AutoInt(
     interactions = fields
     for i in range(num_layers):
         interactions = InteractingLayer(
-            num_heads, head_size, residual=residual, projection_relu=projection_relu,
-            scaled_scores=scaled_scores, dropout=attention_dropout, name=f"interacting_{i}",
+            num_heads, head_size, residual=residual, dropout=attention_dropout,
+            projection_relu="projection_relu" in additions,
+            scaled_scores="scaled_scores" in additions, name=f"interacting_{i}",
         )(interactions)  # (B, F, H·d')
-        if layer_norm:
+        if "layer_norm" in additions:
             norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"norm_{i}")
             interactions = norm(interactions)
     flat = keras.layers.Flatten(name="flat_interactions")(interactions)

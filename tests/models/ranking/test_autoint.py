@@ -23,7 +23,8 @@ X = {
 @pytest.mark.parametrize("normalized", [False, True])
 def test_two_layers_by_hand(normalized):
     model = AutoInt(
-        [*FIELDS, PRICE], num_layers=2, num_heads=2, head_size=2, layer_norm=normalized
+        [*FIELDS, PRICE], num_layers=2, num_heads=2, head_size=2,
+        additions=("layer_norm",) if normalized else (),
     )
     randomize(model, scale=0.5)
     numbers = np.asarray(model.get_layer("number_fields").vectors, "float64")
@@ -49,11 +50,11 @@ def test_two_layers_by_hand(normalized):
 
 
 def test_the_authors_form_reaches_every_layer():
-    options = {"residual": "project", "projection_relu": True, "scaled_scores": True}
-    model = AutoInt(FIELDS, num_layers=2, **options)
+    additions = ("projection_relu", "scaled_scores")
+    model = AutoInt(FIELDS, num_layers=2, residual="project", additions=additions)
     for i in range(2):
         config = model.get_layer(f"interacting_{i}").get_config()
-        assert {name: config[name] for name in options} == options
+        assert config["residual"] == "project" and all(config[name] for name in additions)
 
 
 def test_the_paper_has_no_linear_part_and_two_lists_add_one():
@@ -83,6 +84,7 @@ def test_dropout_of_embeddings_works_in_training_alone():
     ("columns", "options", "message"),
     [
         (FIELDS, {"num_layers": 0}, "AutoInt: num_layers must be at least 1, got 0"),
+        (FIELDS, {"additions": ("norm",)}, r"AutoInt: additions must be some of .*'norm'"),
         ([PRICE], {}, "AutoInt: interactions need at least one SparseFeat"),
         ([FIELDS[0], SparseFeat("city", 3, embedding_dim=5)], {}, "one embedding_dim"),
     ],
