@@ -27,7 +27,7 @@ from budget import Budget
 from generative import text_vectors
 from next_item import DATA as AMAZON
 from next_item import RUNS as RUNS_BY_TIME
-from next_item import spent_file, trained
+from next_item import chosen, spent_file, trained
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf.code_models import sizes_of_preset
@@ -128,7 +128,7 @@ def lightgcn(data: Beauty, seed: int, options: Any) -> tuple[keras.Model, dict]:
     if not is_trial(options):
         options.checkpoints.mkdir(parents=True, exist_ok=True)
         model.save(file)
-    return model, chosen(history)
+    return model, chosen(history, "ndcg@10")
 
 
 def best_epoch() -> keras.callbacks.EarlyStopping:
@@ -136,12 +136,6 @@ def best_epoch() -> keras.callbacks.EarlyStopping:
     return keras.callbacks.EarlyStopping(
         "val_ndcg@10", mode="max", patience=PATIENCE, restore_best_weights=True
     )
-
-
-def chosen(history: keras.callbacks.History) -> dict[str, Any]:
-    """The epoch that was taken and its figure."""
-    scores = history.history["val_ndcg@10"]
-    return {"epoch": int(np.argmax(scores)) + 1, "validation_ndcg": max(scores)}
 
 
 def is_trial(options: Any) -> bool:
@@ -202,7 +196,7 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
         return retrieval_metrics(ranks, k=K, metrics=METRICS)
 
     return {
-        "parameters": model.count_params(), **chosen(history),
+        "parameters": model.count_params(), **chosen(history, "ndcg@10"),
         "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         "remark": REDUCED if options.size == "reduced" else "T5-small's size, from scratch",
         **data.measured(score),

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, spent_file
+from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, chosen, spent_file
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import item_texts, packaged_backbone
 
@@ -150,11 +150,7 @@ def trained(
         parts.train, batch_size=BATCH, epochs=EPOCHS, verbose=2,
         callbacks=[watch, stop, budget, backup],
     )
-    scores = history.history["val_ndcg@10"]
-    return {
-        "epoch": int(np.argmax(scores)) + 1, "validation_ndcg": max(scores),
-        "earlier": budget.earlier,
-    }  # fmt: skip
+    return {**chosen(history, "ndcg@10"), "earlier": budget.earlier}
 
 
 def mean_of_texts(vectors: np.ndarray) -> Any:

@@ -181,7 +181,7 @@ def trained(
         optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
     )
     model.shuffle_seed = seed
-    metric, k = data.watched.split("@")
+    k = data.watched.split("@")[1]
     stop = keras.callbacks.EarlyStopping(
         f"val_{data.watched}", mode="max", patience=data.patience, restore_best_weights=True
     )
@@ -196,11 +196,17 @@ def trained(
         batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2,
         callbacks=[watch, stop, budget, backup],
     )
-    scores = history.history[f"val_{data.watched}"]
     return model, {
-        "parameters": model.count_params(), "epoch": int(np.argmax(scores)) + 1,
-        f"validation_{metric}": max(scores), "earlier": budget.earlier,
+        "parameters": model.count_params(), **chosen(history, data.watched),
+        "earlier": budget.earlier,
     }  # fmt: skip
+
+
+def chosen(history: keras.callbacks.History, watched: str) -> dict[str, Any]:
+    """The best epoch by a watched figure of the validation, such as "ndcg@10", and that figure."""
+    scores = history.history[f"val_{watched}"]
+    metric = watched.split("@")[0]
+    return {"epoch": int(np.argmax(scores)) + 1, f"validation_{metric}": max(scores)}
 
 
 def spent_file(folder: Path) -> Path:
