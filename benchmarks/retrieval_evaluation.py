@@ -2,9 +2,11 @@
 
 The default size is Amazon Beauty's, 22,363 users and 12,101 items, with vectors of width 64. All
 is drawn: vectors from a normal law, histories from a long-tailed one. Each step is timed once,
-after a first call on a few users that traces the graphs; wall and processor seconds.
+after a first call on a few users that traces the graphs; wall and processor seconds. `--epoch` adds
+an epoch of SASRec over the same histories, by the softmax over all items, for comparison.
 
     python benchmarks/retrieval_evaluation.py
+    python benchmarks/retrieval_evaluation.py --epoch --threads 1
     python benchmarks/retrieval_evaluation.py --users 6040 --items 3706 --history 160 --baselines
 """
 
@@ -21,6 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deeprec_tf import next_item_columns
 from deeprec_tf.evaluation import (
     evaluate_retrieval,
     fit_ease,
@@ -28,6 +31,7 @@ from deeprec_tf.evaluation import (
     fit_markov_chain,
     fit_popularity,
 )
+from deeprec_tf.models import SASRec
 
 BASELINES = {
     "popularity": fit_popularity,
@@ -49,6 +53,20 @@ def two_tables(users, items, dim):
     item = keras.layers.Identity(name="item_vector")(item)
     model = keras.Model(inputs, keras.layers.Dot(axes=1)([user, item]))
     return model, {"item_id": np.arange(1, items + 1)}
+
+
+def one_epoch(seen, items, dim):
+    """Time an epoch of SASRec with its builder's defaults, histories of the 50 newest items."""
+    maxlen, rows = 50, np.arange(len(seen))
+    length = (seen != 0).sum(axis=1)
+    places = np.maximum(length - 1 - maxlen, 0)[:, None] + np.arange(maxlen)
+    history = np.where(
+        places < length[:, None] - 1, seen[rows[:, None], np.minimum(places, seen.shape[1] - 1)], 0
+    )
+    x = {"hist_item_id": history.astype("int32"), "item_id": seen[rows, length - 1]}
+    model = SASRec(*next_item_columns(items, maxlen, dim))
+    model.fit({name: values[:1280] for name, values in x.items()}, batch_size=128, verbose=0)
+    timed("SASRec, one epoch", lambda: model.fit(x, batch_size=128, verbose=0))
 
 
 def timed(name, step):
@@ -100,6 +118,8 @@ def run(options):
                 scores, seen, one, seen=seen, metrics=RANKS_ONLY
             ),
         )
+    if options.epoch:
+        one_epoch(seen, items, options.dim)
 
 
 def main(argv=None):
@@ -111,6 +131,7 @@ def main(argv=None):
     parser.add_argument("--history", type=int, default=8, help="seen items a user, about")
     parser.add_argument("--targets", type=int, default=5, help="a user, in the third step")
     parser.add_argument("--baselines", action="store_true", help="fit and rank them too")
+    parser.add_argument("--epoch", action="store_true", help="train SASRec for one, too")
     parser.add_argument("--threads", type=int, default=0, help="0 leaves it to TensorFlow")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)

@@ -93,6 +93,12 @@ RUNS = {
         {"num_heads": 1, "dropout": None, "loss": "bce", "negatives": Sampled(1, each=True)},
         remark="the paper's loss, one uniform negative a position",
     ),
+    "SASRec, as published": Run(
+        "SASRec",
+        {"num_heads": 1, "dropout": None, "original": True, "loss": "bce",
+         "negatives": Sampled(1, each=True)},
+        remark="the paper's block and loss",
+    ),
     "GRU4Rec": Run("GRU4Rec", {"dropout": None}),
     "BERT4Rec": Run("BERT4Rec", {"mask_share": 0.4}),
     "NARM": Run("NARM", {"hidden_size": 64}, prefixes=True),

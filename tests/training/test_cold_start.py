@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from deeprec_tf import SparseFeat
+from deeprec_tf import SparseFeat, next_item_columns
 from deeprec_tf.data import hide_ids
 from deeprec_tf.evaluation import evaluate_retrieval
 from deeprec_tf.export import item_encoder
-from deeprec_tf.models import DSSM
+from deeprec_tf.models import DSSM, SASRec
 from deeprec_tf.training import warm_start
 
 USERS, KINDS, STYLES = 200, 8, 3
@@ -99,3 +99,46 @@ def test_a_new_row_encodes_as_the_unknown_id_did():
         item_encoder(one).predict({"item_id": ids, "kind": kinds}, verbose=0)["item_vector"]
         for one, ids in [(older, np.array([1, 1])), (model, np.array([9, 10]))]
     ))  # fmt: skip
+
+
+def hit_rates_of_next_items(seed, *, kinds):
+    """HR@5 of SASRec among the items without a past, and among the known ones."""
+    keras.utils.set_random_seed(seed)
+    world = World(seed)
+    known = np.arange(FIRST, FIRST + KNOWN)
+    cold = np.arange(FIRST + KNOWN, FIRST + KNOWN + COLD)
+    users, steps = np.repeat(np.arange(USERS), 4), 8
+    paths = world.chosen(known, np.repeat(users, steps)).reshape(-1, steps)
+    x = {"hist_item_id": paths[:, :-1], "item_id": paths[:, -1]}
+
+    def build(size):
+        history, items = next_item_columns(size - 1, maxlen=steps - 1, embedding_dim=16)
+        items += [SparseFeat("kind", KINDS + 1, embedding_dim=16)] if kinds else []
+        return SASRec(
+            history, items, item_table={"kind": world.kind[:size]} if kinds else None,
+            optimizer=keras.optimizers.Adam(0.01),
+        )  # fmt: skip
+
+    def features(ids):
+        return {"item_id": ids, **({"kind": world.kind[ids]} if kinds else {})}
+
+    older = build(cold[0])
+    older.fit({**x, **features(x["item_id"])}, batch_size=128, epochs=10, verbose=0)
+    model = build(cold[-1] + 1)
+    warm_start(model, older, new_rows="mean" if kinds else "initial")
+    return [
+        evaluate_retrieval(
+            model, {"hist_item_id": x["hist_item_id"]}, world.chosen(ids, users),
+            items=features(ids), k=BEST, metrics=["hr"],
+        )[f"hr@{BEST}"]
+        for ids in (cold, known)
+    ]  # fmt: skip
+
+
+def test_a_sequence_model_finds_cold_items_by_their_features():
+    chance = BEST / COLD
+    by_id, known_by_id = hit_rates_of_next_items(2, kinds=False)
+    by_kind, known = hit_rates_of_next_items(2, kinds=True)
+    assert by_id < 2 * chance
+    assert by_kind > 6 * chance and by_kind > 4 * by_id
+    assert known > known_by_id - 0.08
