@@ -42,7 +42,11 @@ METRICS = ("hr", "ndcg", "mrr")
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: its folder and columns, what depends on it, and what is measured."""
+    """A data set: its folder and columns, what depends on it, and what is measured.
+
+    With `shuffled` neighbouring items of a user whose article numbers ascend lie in a random order,
+    see `without_order_of_numbers`.
+    """
 
     folder: str
     item: str
@@ -53,12 +57,19 @@ class Data:
     watched: str = "ndcg@10"
     k: tuple[int, ...] = K
     metrics: tuple[str, ...] = METRICS
+    shuffled: bool = False
 
 
 DATA = {
     "beauty": Data("amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty"),
     "toys": Data("amazon-toys", "item_id", 50, 0.5, "Amazon Toys"),
     "movielens": Data("movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M"),
+    "beauty-shuffled": Data(
+        "amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty, shuffled", shuffled=True
+    ),
+    "toys-shuffled": Data(
+        "amazon-toys", "item_id", 50, 0.5, "Amazon Toys, shuffled", shuffled=True
+    ),
 }
 
 
@@ -131,6 +142,10 @@ class LeaveOneOut:
         codes, _ = pd.factorize(log[data.item], sort=True)
         log = log.assign(item_id=codes + 1).sort_values(["user_id", "position"], kind="stable")
         log = log.reset_index(drop=True)
+        if data.shuffled:
+            items = pd.read_parquet(data_dir() / data.folder / "items.parquet")
+            numbers = items.set_index(data.item)["asin"].rank().reindex(log[data.item]).to_numpy()
+            log = without_order_of_numbers(log, numbers)
         self.items = int(log["item_id"].max())
         self._log, self._maxlen = log, data.maxlen
         from_end = log.groupby("user_id").cumcount(ascending=False).to_numpy()
@@ -160,6 +175,25 @@ class LeaveOneOut:
         )
         item = log["item_id"][from_end == target].to_numpy("int32")
         return {"hist_item_id": past["hist_item_id"], "item_id": item}
+
+
+def without_order_of_numbers(log: pd.DataFrame, numbers: np.ndarray) -> pd.DataFrame:
+    """A log in which no row of a user tells by its article number where it lay among its like.
+
+    Rows of one day lie in the order of these numbers, and the days are not at hand. But where the
+    numbers descend, there a new day begins. So the items between two descents are dealt out to
+    their places at random: those of one day among them, and those of days that happened to ascend,
+    too.
+
+    Args:
+        log: sorted by user and time, with `user_id` and `item_id`.
+        numbers: of every row that of its item.
+    """
+    user = log["user_id"].to_numpy()
+    begins = np.append(True, (user[1:] != user[:-1]) | (numbers[1:] <= numbers[:-1]))
+    draws = np.random.default_rng(0).random(len(log))
+    order = np.lexsort((draws, begins.cumsum()))
+    return log.assign(item_id=log["item_id"].to_numpy()[order])
 
 
 def trained(
@@ -238,7 +272,8 @@ def run_one(
         model = run.builder(with_last(parts.train), parts.items)
         x = parts.test["hist_item_id"] if parts.seen_test is None else parts.seen_test
     else:
-        folder = checkpoints / f"{data.folder}-{name}-{seed}".replace(" ", "_")
+        order = "-shuffled" if data.shuffled else ""
+        folder = checkpoints / f"{data.folder}{order}-{name}-{seed}".replace(" ", "_")
         model, row = trained(run, data, parts, seed, folder)
         x = parts.test
     found = evaluate_retrieval(

@@ -6,6 +6,7 @@ import time
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.docs.markdown import ROOT
@@ -48,6 +49,27 @@ def test_unseen_items_are_nowhere_before_the_test(scripts):
         assert set(parts.test["hist_item_id"][i].tolist()) - {0} <= seen
         assert int(parts.test["item_id"][i]) not in seen
         assert int(parts.validation["item_id"][i]) in seen
+
+
+def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
+    """Users keep their items, and all that lay behind a descent of the numbers stays behind it."""
+    module = scripts("next_item")
+    log = pd.DataFrame({"user_id": [1] * 7 + [2] * 3, "item_id": [1, 5, 9, 4, 6, 8, 2, 3, 4, 7]})
+    found = module.without_order_of_numbers(log, log["item_id"].to_numpy())["item_id"].tolist()
+    runs = [found[:3], found[3:6], found[6:7], found[7:]]
+    assert [sorted(run) for run in runs] == [[1, 5, 9], [4, 6, 8], [2], [3, 4, 7]]
+    assert found != log["item_id"].tolist()
+    raw, shuffled = (
+        _read(lambda key=key: module.LeaveOneOut(module.DATA[key]))
+        for key in ("beauty", "beauty-shuffled")
+    )
+    assert raw.items == shuffled.items == 12_101
+    np.testing.assert_array_equal(*(
+        np.sort(np.column_stack([parts.seen_test, parts.test["item_id"]]), axis=1)
+        for parts in (raw, shuffled)
+    ))  # fmt: skip
+    changed = (raw.test["item_id"] != shuffled.test["item_id"]).mean()
+    assert 0.3 < changed < 0.7
 
 
 def test_a_users_items_are_in_one_part_each(scripts):
