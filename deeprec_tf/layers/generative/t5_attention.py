@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.core.masking import masked_softmax
+from deeprec_tf.layers.core.masking import softmax_over_real
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -69,9 +69,12 @@ class T5Attention(keras.layers.Layer):
         scores = ops.cast(scores, "float32")
         if bias is not None:
             scores = scores + ops.cast(bias, "float32")
-        weights = masked_softmax(scores, ops.ones_like(scores, "bool") if mask is None else mask)
+        weights = softmax_over_real(scores, ops.ones((1, 1), "bool") if mask is None else mask)
         weights = self.weight_dropout(ops.cast(weights, values.dtype), training=training)
-        heads = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))  # (N, Q, H, d)
+        heads = ops.matmul(weights, values)
+        if mask is not None:
+            heads = heads * ops.cast(ops.any(mask, axis=-1, keepdims=True), heads.dtype)
+        heads = ops.transpose(heads, (0, 2, 1, 3))  # (N, Q, H, d)
         inner = self.num_heads * self.head_size
         joined = ops.reshape(heads, (-1, ops.shape(queries)[1], inner))
         return ops.matmul(joined, self.output_kernel)

@@ -2,6 +2,8 @@
 
 import keras
 
+from deeprec_tf.layers.attention._by_length_kernels import RowsByLength
+from deeprec_tf.layers.core._kernels import is_graph_training
 from deeprec_tf.layers.generative.relative_position_bias import RelativePositionBias
 from deeprec_tf.layers.generative.t5_block import T5Block
 
@@ -10,7 +12,8 @@ from deeprec_tf.layers.generative.t5_block import T5Block
 class T5Encoder(keras.layers.Layer):
     """A stack of blocks in which every step attends to all real ones, and a norm behind it.
 
-    All blocks share one table of relative positions.
+    All blocks share one table of relative positions. In training rows of like length are computed
+    together.
 
     Args:
         num_layers: blocks.
@@ -22,7 +25,7 @@ class T5Encoder(keras.layers.Layer):
 
     Call arguments:
         sequence: float tensor (B, S, D).
-        mask: bool tensor (B, S), True = real.
+        mask: bool tensor (B, S), True = real; the real steps of a row stand at its front.
         training: whether dropout is on.
 
     Returns:
@@ -62,11 +65,16 @@ class T5Encoder(keras.layers.Layer):
 
     def call(self, sequence, mask, training=False):
         """Applies the layer."""
-        bias, may_look = self.positions(sequence), mask[:, None, None, :]
-        x = self.drop(sequence, training=training)
-        for block in self.blocks:
-            x, _ = block(x, bias, may_look, training=training)
-        return self.drop(self.norm(x), training=training)
+        def states(sequence, mask):
+            bias, may_look = self.positions(sequence), mask[:, None, None, :]
+            x = self.drop(sequence, training=training)
+            for block in self.blocks:
+                x, _ = block(x, bias, may_look, training=training)
+            return self.drop(self.norm(x), training=training)
+
+        if is_graph_training(training):
+            return RowsByLength(mask).map(states, sequence)
+        return states(sequence, mask)
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""

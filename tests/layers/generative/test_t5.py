@@ -61,6 +61,31 @@ def test_encoder():
     assert not any("bias" in weight.path.rsplit("/", 1)[-1] for weight in layer.weights)
 
 
+def test_training_of_rows_by_length_is_the_training_of_all_steps():
+    """Same states, and the same gradients of what is read at real steps, with six rows or one."""
+    layer = T5Encoder(2, 2, 4, 7, 9)
+    x = GENERATOR.normal(size=(6, 9, 6)).astype("float32")
+    mask = np.arange(9) < np.array([2, 9, 1, 5, 9, 4])[:, None]
+    layer.build(x.shape)
+    randomize(layer, scale=0.4)
+
+    def gradients(x, mask, training):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            states = layer(x, mask, training=training) * tf.cast(mask, "float32")[..., None]
+            loss = tf.reduce_sum(states**3)
+        return states, tape.gradient(loss, [x, *layer.trainable_variables])
+
+    for rows in (6, 1):
+        some = tf.constant(x[:rows]), tf.constant(mask[:rows])
+        states, slopes = gradients(*some, False)
+        fast_states, fast_slopes = tf.function(gradients)(*some, True)
+        np.testing.assert_allclose(fast_states, states, rtol=1e-4, atol=1e-5)
+        for fast, slope in zip(fast_slopes, slopes, strict=True):
+            np.testing.assert_allclose(fast, slope, rtol=1e-3, atol=1e-4)
+        assert not np.any(np.asarray(fast_slopes[0])[~mask[:rows]])
+
+
 def test_half_precision():
     layer = T5Encoder(1, 2, 4, 7, 9)
     layer.build(X.shape)
