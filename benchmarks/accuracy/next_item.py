@@ -93,22 +93,20 @@ class Run:
 # MovieLens-1M has 44 % of its times here, and the days of Amazon's reviews are not at hand.
 NO_TIMES = "without times"
 
+SASREC = {"num_heads": 1, "dropout": None}
+BCE = {"loss": "bce", "negatives": Sampled(1, each=True)}
 RUNS = {
     "popularity": Run(fit_popularity),
     "Markov chain": Run(fit_markov_chain),
     "item-kNN": Run(fit_item_knn),
     "EASE": Run(fit_ease),
-    "SASRec": Run("SASRec", {"num_heads": 1, "dropout": None}),
+    "SASRec": Run("SASRec", SASREC),
     "SASRec, BCE": Run(
-        "SASRec",
-        {"num_heads": 1, "dropout": None, "loss": "bce", "negatives": Sampled(1, each=True)},
+        "SASRec", {**SASREC, **BCE},
         remark="the paper's loss, one uniform negative a position",
     ),
     "SASRec, as published": Run(
-        "SASRec",
-        {"num_heads": 1, "dropout": None, "original": True, "loss": "bce",
-         "negatives": Sampled(1, each=True)},
-        remark="the paper's block and loss",
+        "SASRec", {**SASREC, **BCE, "original": True}, remark="the paper's block and loss",
     ),
     "GRU4Rec": Run("GRU4Rec", {"dropout": None}),
     "BERT4Rec": Run("BERT4Rec", {"mask_share": 0.4}),

@@ -29,6 +29,17 @@ class World:
         of_style = self.generator.integers(0, STYLES, (USERS, 1))
         self.taste = (self.kind == likes) * np.where(style == of_style, 1.0, 0.1) + 0.003
 
+    known = np.arange(FIRST, FIRST + KNOWN)
+    cold = np.arange(FIRST + KNOWN, FIRST + KNOWN + COLD)
+
+    def ids(self, items):
+        """What a model of ids alone reads of items."""
+        return {"item_id": items}
+
+    def features(self, items):
+        """The same and the kind, which is known of items without a past, too."""
+        return {"item_id": items, "kind": self.kind[items]}
+
     def chosen(self, items, users):
         """What each of the users takes of the items."""
         chance = self.taste[:, items]
@@ -41,13 +52,11 @@ def hit_rates(seed, *, kinds=True, share=0.0):
     """HR@5 among the items without a past, and among the known ones."""
     keras.utils.set_random_seed(seed)
     world = World(seed)
-    known = np.arange(FIRST, FIRST + KNOWN)
-    cold = np.arange(FIRST + KNOWN, FIRST + KNOWN + COLD)
+    known, cold = world.known, world.cold
     users = np.repeat(np.arange(USERS), 30)
     bought = world.chosen(known, users)
 
-    def features(ids):
-        return {"item_id": ids, **({"kind": world.kind[ids]} if kinds else {})}
+    features = world.features if kinds else world.ids
 
     def build(size):
         columns = [SparseFeat("item_id", size, embedding_dim=16)]
@@ -105,8 +114,7 @@ def hit_rates_of_next_items(seed, *, kinds):
     """HR@5 of SASRec among the items without a past, and among the known ones."""
     keras.utils.set_random_seed(seed)
     world = World(seed)
-    known = np.arange(FIRST, FIRST + KNOWN)
-    cold = np.arange(FIRST + KNOWN, FIRST + KNOWN + COLD)
+    known, cold = world.known, world.cold
     users, steps = np.repeat(np.arange(USERS), 4), 8
     paths = world.chosen(known, np.repeat(users, steps)).reshape(-1, steps)
     x = {"hist_item_id": paths[:, :-1], "item_id": paths[:, -1]}
@@ -119,8 +127,7 @@ def hit_rates_of_next_items(seed, *, kinds):
             optimizer=keras.optimizers.Adam(0.01),
         )  # fmt: skip
 
-    def features(ids):
-        return {"item_id": ids, **({"kind": world.kind[ids]} if kinds else {})}
+    features = world.features if kinds else world.ids
 
     older = build(cold[0])
     older.fit({**x, **features(x["item_id"])}, batch_size=128, epochs=10, verbose=0)
