@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.attention._by_length_kernels import RowsByLength
 from deeprec_tf.layers.attention._chunked_attention_kernels import chunked_attention
 from deeprec_tf.layers.attention.relative_bias import RelativeBias
+from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
 
 LONG = 512  # more elements than this are attended to in chunks

@@ -2,8 +2,8 @@
 
 import keras
 
-from deeprec_tf.layers.attention._by_length_kernels import RowsByLength
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
+from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
 from deeprec_tf.layers.core.mlp import MLP
 

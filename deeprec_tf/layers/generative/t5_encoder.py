@@ -2,7 +2,7 @@
 
 import keras
 
-from deeprec_tf.layers.attention._by_length_kernels import RowsByLength
+from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
 from deeprec_tf.layers.generative.relative_position_bias import RelativePositionBias
 from deeprec_tf.layers.generative.t5_block import T5Block
