@@ -16,6 +16,7 @@ from deeprec_tf.layers.attention.transformer_block import TransformerBlock
 from deeprec_tf.layers.core.activations import PReLU, activation_layer
 from deeprec_tf.layers.core.dense_fields import DenseFields
 from deeprec_tf.layers.core.dice import Dice
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.fused_embedding import FusedEmbedding
 from deeprec_tf.layers.core.gelu import exact_gelu
 from deeprec_tf.layers.core.hash_ids import HashIds
@@ -146,6 +147,7 @@ __all__ = [
     "DenseFields",
     "Dice",
     "DotScore",
+    "Dropout",
     "DynamicGRU",
     "DynamicRouting",
     "DynamicWeightAverage",

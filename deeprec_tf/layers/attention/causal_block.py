@@ -3,6 +3,7 @@
 import keras
 
 from deeprec_tf.layers.attention.causal_attention import CausalAttention
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.valid_steps import steps_of
 
 
@@ -50,7 +51,7 @@ class CausalBlock(keras.layers.Layer):
             keras.layers.LayerNormalization(epsilon=1e-8, name=name, dtype=policy)
             for name in ("norm_attention", "norm_feed_forward")
         )
-        self.drops = [keras.layers.Dropout(dropout, dtype=policy) for _ in range(3)]
+        self.drops = [Dropout(dropout, dtype=policy) for _ in range(3)]
 
     def build(self, sequence_shape, sequence_mask_shape=None):
         """Builds the parts."""

@@ -3,6 +3,7 @@
 import keras
 
 from deeprec_tf.layers.attention.causal_block import CausalBlock
+from deeprec_tf.layers.core.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -47,7 +48,7 @@ class CausalDecoder(keras.layers.Layer):
         self.maxlen = maxlen
         self.dropout = dropout
         policy = self.dtype_policy
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
         self.blocks = [
             CausalBlock(num_heads, dropout=dropout, name=f"block_{i}", dtype=policy)
             for i in range(num_layers)

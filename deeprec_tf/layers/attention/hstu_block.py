@@ -7,6 +7,7 @@ from deeprec_tf.layers.attention._chunked_attention_kernels import chunked_atten
 from deeprec_tf.layers.attention.relative_bias import RelativeBias
 from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
+from deeprec_tf.layers.core.dropout import Dropout
 
 LONG = 512  # more elements than this are attended to in chunks
 
@@ -75,7 +76,7 @@ class HSTUBlock(keras.layers.Layer):
             )
             for name in ("norm_input", "norm_attended")
         )
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(
         self, sequence_shape, sequence_mask_shape=None, times_shape=None, query_times_shape=None
@@ -177,10 +178,8 @@ class HSTUBlock(keras.layers.Layer):
         return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias
 
     def _output(self, sequence, gate, heads, training):
-        inner = self.num_heads * self.head_size
-        heads = ops.reshape(
-            ops.transpose(heads, (0, 2, 1, 3)), (-1, ops.shape(sequence)[1], inner)
-        )
+        shape = (-1, ops.shape(sequence)[1], self.num_heads * self.head_size)
+        heads = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), shape)
         passed = self.drop(self.norm_attended(heads) * gate, training=training)
         return sequence + ops.matmul(passed, self.output_kernel) + self.output_bias
 

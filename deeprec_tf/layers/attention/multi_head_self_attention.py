@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.masking import softmax_over_real
 
 
@@ -38,7 +39,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
-        self.weight_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.weight_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, sequence_shape, sequence_mask_shape=None, queries_shape=None):
         """Creates the four maps."""

@@ -5,6 +5,7 @@ import keras
 from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfAttention
 from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.mlp import MLP
 
 
@@ -52,8 +53,8 @@ class TransformerBlock(keras.layers.Layer):
         self.attention = MultiHeadSelfAttention(
             num_heads, dropout=dropout, name="attention", dtype=policy
         )
-        self.drop_attention = keras.layers.Dropout(dropout, dtype=policy)
-        self.drop_feed_forward = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop_attention = Dropout(dropout, dtype=policy)
+        self.drop_feed_forward = Dropout(dropout, dtype=policy)
         self.norm_attention, self.norm_feed_forward = (
             keras.layers.LayerNormalization(epsilon=1e-6, name=name, dtype=policy)
             for name in ("norm_attention", "norm_feed_forward")

@@ -11,22 +11,27 @@ class DrawingLayer(keras.layers.Layer):
 
     Args:
         seed: seed of the draws; one from Keras's global seed when None.
+        draws: False where the layer's arguments leave nothing to draw: there is no generator then.
     """
 
     gains_from_xla = False  # ids drawn outside and inside a compiled part would differ
 
-    def __init__(self, *, seed=None, **kwargs):
+    def __init__(self, *, seed=None, draws=True, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed) if draws else None
 
     def save_own_variables(self, store):
         """Weights and the state of the draws."""
         super().save_own_variables(store)
-        store["seed_state"] = np.asarray(self.seed_generator.state)
+        if self.seed_generator is not None:
+            store["seed_state"] = np.asarray(self.seed_generator.state)
 
     def load_own_variables(self, store):
         """Weights and the state of the draws."""
+        if self.seed_generator is None:
+            super().load_own_variables(store)
+            return
         state = np.asarray(store["seed_state"])
         super().load_own_variables({k: store[k] for k in store.keys() if k != "seed_state"})
         self.seed_generator.state.assign(state)

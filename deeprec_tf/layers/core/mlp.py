@@ -3,6 +3,7 @@
 import keras
 
 from deeprec_tf.layers.core.activations import activation_layer
+from deeprec_tf.layers.core.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -63,7 +64,7 @@ class MLP(keras.layers.Layer):
                 else None
             )
             act = activation_layer(activation, name=f"activation_{i}", dtype=policy)
-            drop = keras.layers.Dropout(rate, name=f"dropout_{i}", dtype=policy) if rate else None
+            drop = Dropout(rate, name=f"dropout_{i}", dtype=policy) if rate else None
             self.blocks.append((dense, norm, act, drop))
 
     def build(self, inputs_shape, mask_shape=None):

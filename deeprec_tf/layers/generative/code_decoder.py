@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.generative.item_generator import ItemGenerator
 from deeprec_tf.layers.generative.prefix_tables import PrefixTables
 from deeprec_tf.layers.generative.relative_position_bias import RelativePositionBias
@@ -75,7 +76,7 @@ class CodeDecoder(keras.layers.Layer):
             for number in range(int(num_layers))
         ]
         self.norm = keras.layers.RMSNormalization(epsilon=1e-6, name="norm", dtype=policy)
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(self, encoded_shape, *args, **kwargs):
         """Builds the parts, the start vector and heads that are not tied."""

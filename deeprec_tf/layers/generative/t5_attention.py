@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.masking import softmax_over_real
 
 
@@ -39,7 +40,7 @@ class T5Attention(keras.layers.Layer):
         self.num_heads = int(num_heads)
         self.head_size = int(head_size)
         self.dropout = dropout
-        self.weight_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.weight_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, queries_shape, keys_shape=None, values_shape=None):
         """Creates the four maps, from the width of the queries."""

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.generative.t5_attention import T5Attention
 
 
@@ -56,7 +57,7 @@ class T5Block(keras.layers.Layer):
             keras.layers.RMSNormalization(epsilon=1e-6, name=f"norm_{name}", dtype=policy)
             for name in (*parts, "feed_forward")
         ]
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(self, sequence_shape):
         """Builds the parts."""

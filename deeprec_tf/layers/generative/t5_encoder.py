@@ -4,6 +4,7 @@ import keras
 
 from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.generative.relative_position_bias import RelativePositionBias
 from deeprec_tf.layers.generative.t5_block import T5Block
 
@@ -56,7 +57,7 @@ class T5Encoder(keras.layers.Layer):
             for number in range(self.num_layers)
         ]
         self.norm = keras.layers.RMSNormalization(epsilon=1e-6, name="norm", dtype=policy)
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.drop = Dropout(dropout, dtype=policy)
 
     def build(self, sequence_shape, mask_shape=None):
         """Builds the parts."""

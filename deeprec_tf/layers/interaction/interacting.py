@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.dropout import Dropout
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class InteractingLayer(keras.layers.Layer):
@@ -61,7 +63,7 @@ class InteractingLayer(keras.layers.Layer):
         self.projection_relu = projection_relu
         self.scaled_scores = scaled_scores
         self.dropout = dropout
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
+        self.drop = Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 
     def build(self, fields_shape):
         """Creates the three or four projections, beside each other in one kernel."""

@@ -2,6 +2,8 @@
 
 import keras
 
+from deeprec_tf.layers.core.dropout import Dropout
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class MaskBlock(keras.layers.Layer):
@@ -45,7 +47,7 @@ class MaskBlock(keras.layers.Layer):
         # No bias: the normalization's offset is one already.
         self.dense = keras.layers.Dense(units, use_bias=False, name="dense", dtype=policy)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=policy)
-        self.drop = keras.layers.Dropout(dropout, name="dropout", dtype=policy)
+        self.drop = Dropout(dropout, name="dropout", dtype=policy)
 
     def build(self, hidden_shape, flat_shape):
         """Builds the mask's two layers and the block's own."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.masking import masked_softmax
 
 
@@ -45,7 +46,7 @@ class PairAttention(keras.layers.Layer):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"{self.name}: dropout must be in [0, 1), got {dropout!r}.")
-        self.drop = keras.layers.Dropout(dropout, name="dropout", dtype="float32")
+        self.drop = Dropout(dropout, name="dropout", dtype="float32")
 
     def build(self, fields_shape):
         """Creates W (D, units), b (units,) and h (units,)."""

@@ -20,6 +20,7 @@ from deeprec_tf.engine import RecModel
 from deeprec_tf.generative import known_of_all, level_windows, parameters
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.hstu_block import HSTUBlock
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.row_numbers import RowPart
 from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.retrieval.masked_items import OneMoreMask, OneMoreStep
@@ -200,7 +201,7 @@ def HSTU(
         if times is not None:
             times = OneMoreStep(name="times")(times, request, is_target)
             asked = NextStep(name="query_times")(times, request, mask) if asks_next else times
-    tokens = keras.layers.Dropout(sizes["dropout"], name="embedding_dropout")(tokens)
+    tokens = Dropout(sizes["dropout"], name="embedding_dropout")(tokens)
 
     # The user's features go before them.
     prefix = _prefix(inputs, tables, history.context, width)

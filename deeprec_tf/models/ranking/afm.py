@@ -14,6 +14,7 @@ from deeprec_tf.inputs import (
     merge_columns,
 )
 from deeprec_tf.interactions import add_logits, all_fields, interaction_columns
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.interaction.pair_attention import PairAttention
 from deeprec_tf.registry import register_model
 from deeprec_tf.tasks import compiled, prediction
@@ -89,7 +90,7 @@ def AFM(
         attention_units, dropout=attention_dropout, l2=l2, name="pair_attention"
     )(fields)  # (B, D)
     if dropout:
-        pooled = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
+        pooled = Dropout(dropout, name="pooled_dropout")(pooled)
     logits = [keras.layers.Dense(1, use_bias=False, name="pair_logit", dtype="float32")(pooled)]
 
     # First order.

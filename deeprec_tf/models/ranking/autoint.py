@@ -15,6 +15,7 @@ from deeprec_tf.inputs import (
     merge_columns,
 )
 from deeprec_tf.interactions import add_logits, all_fields, interaction_columns
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.interaction.interacting import InteractingLayer
 from deeprec_tf.registry import register_model
@@ -109,7 +110,7 @@ def AutoInt(
     fields = all_fields(inputs, tables, columns, owner="AutoInt")  # (B, F, D)
 
     if embedding_dropout:
-        fields = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(fields)
+        fields = Dropout(embedding_dropout, name="embedding_dropout")(fields)
 
     # Interacting layers: each field gathers what bears on it.
     interactions = fields

@@ -14,6 +14,7 @@ from deeprec_tf.inputs import (
     merge_columns,
 )
 from deeprec_tf.interactions import add_logits, all_fields, interaction_columns
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.interaction.bi_interaction import BiInteraction
 from deeprec_tf.registry import register_model
@@ -91,7 +92,7 @@ def NFM(
             momentum=0.9, epsilon=1e-5, name="interaction_norm"
         )(pooled)
     if interaction_dropout:
-        pooled = keras.layers.Dropout(interaction_dropout, name="interaction_dropout")(pooled)
+        pooled = Dropout(interaction_dropout, name="interaction_dropout")(pooled)
 
     # Higher orders by a tower over it.
     tower = MLP(

@@ -13,6 +13,7 @@ import keras
 
 from deeprec_tf.engine import RecModel
 from deeprec_tf.inputs import build_input_layers
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
@@ -133,7 +134,7 @@ def TextRanker(
     if form == "cross_encoder":
         # User and item are read together.
         pair = encoder(inputs[TOKENS], inputs.get(SEGMENTS))  # (B, D)
-        pair = keras.layers.Dropout(dropout, name="pair")(pair)
+        pair = Dropout(dropout, name="pair")(pair)
         logit = keras.layers.Dense(outputs, use_bias=False, dtype="float32", name="logit")(pair)
     else:
         # User and item are read apart, by one encoder.

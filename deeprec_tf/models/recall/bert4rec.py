@@ -17,6 +17,7 @@ import keras
 
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.transformer_block import TransformerBlock
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.gelu import exact_gelu
 from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.masked_items import (
@@ -127,7 +128,7 @@ def BERT4Rec(
     mask_token = MaskToken(name="mask_token")
     positions = LearnedPositions(history.maxlen + 1, name="positions")
     norm = keras.layers.LayerNormalization(epsilon=1e-6, name="embedding_norm")
-    drop = keras.layers.Dropout(dropout, name="embedding_dropout")
+    drop = Dropout(dropout, name="embedding_dropout")
     blocks = [
         TransformerBlock(num_heads, activation="gelu", dropout=dropout, name=f"block_{i}")
         for i in range(num_layers)

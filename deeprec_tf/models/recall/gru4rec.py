@@ -16,6 +16,7 @@ Departures from the papers:
 import keras
 
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
@@ -114,12 +115,12 @@ def GRU4Rec(
 
     # A state for each step, from zeros at the start of the row.
     width = history.vectors.shape[-1]
-    states = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(history.vectors)
+    states = Dropout(embedding_dropout, name="embedding_dropout")(history.vectors)
     for i in range(num_layers):
         states = DynamicGRU(hidden_size or width, return_sequences=True, name=f"gru_{i}")(
             states, sequence_mask=history.mask
         )  # (B, T, h)
-        states = keras.layers.Dropout(state_dropout, name=f"state_dropout_{i}")(states)
+        states = Dropout(state_dropout, name=f"state_dropout_{i}")(states)
     last = LastStep(name="last_state")(states, history.mask)  # (B, h)
     if history.context:
         join = WithContext(name="context")

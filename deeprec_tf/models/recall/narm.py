@@ -12,6 +12,7 @@ import keras
 
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.additive_pooling import AdditivePooling
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.next_step import LastStep
 from deeprec_tf.layers.sequence.with_context import WithContext
@@ -100,7 +101,7 @@ def NARM(
     history = user_sequence(users, items)
 
     # States of the session.
-    states = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(history.vectors)
+    states = Dropout(embedding_dropout, name="embedding_dropout")(history.vectors)
     states = DynamicGRU(hidden_size, return_sequences=True, name="gru")(
         states, sequence_mask=history.mask
     )  # (B, T, h)
@@ -111,7 +112,7 @@ def NARM(
         whole, states, sequence_mask=history.mask
     )  # (B, h)
     session = keras.layers.Concatenate(name="session")([whole, purpose])
-    session = keras.layers.Dropout(session_dropout, name="session_dropout")(session)
+    session = Dropout(session_dropout, name="session_dropout")(session)
     if history.context:
         context = embedding_lookup(inputs, tables, history.context)  # (B, C)
         session = WithContext(name="context")(session, context)

@@ -14,6 +14,7 @@ import keras
 
 from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.attention.causal_block import CausalBlock
+from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.with_context import WithContext
@@ -110,7 +111,7 @@ def SASRec(
     states = LearnedPositions(history.maxlen, scale=width**0.5, name="positions")(
         history.vectors, history.mask
     )  # (B, T, d)
-    states = keras.layers.Dropout(dropout, name="embedding_dropout")(states)
+    states = Dropout(dropout, name="embedding_dropout")(states)
 
     # Causal self-attention.
     for i in range(num_layers):
