@@ -82,12 +82,14 @@ class Run:
         arguments: of the builder; a dropout of None is the data set's own.
         prefixes: whether a row is trained for every prefix of a history, not one a user.
         remark: what a reader of the row must know.
+        rate: learning rate of Adam; that of all when None.
     """
 
     builder: Any
     arguments: dict[str, Any] = field(default_factory=dict)
     prefixes: bool = False
     remark: str = ""
+    rate: float | None = None
 
 
 # MovieLens-1M has 44 % of its times here, and the days of Amazon's reviews are not at hand.
@@ -216,7 +218,7 @@ def trained(
     arguments = _with_dropout(run.arguments, data.dropout)
     model = getattr(models, run.builder)(
         *next_item_columns(parts.items, data.maxlen, WIDTH), **arguments,
-        optimizer=keras.optimizers.Adam(RATE, beta_2=0.98),
+        optimizer=keras.optimizers.Adam(run.rate or RATE, beta_2=0.98),
     )
     model.shuffle_seed = seed
     k = data.watched.split("@")[1]

@@ -39,7 +39,7 @@ RUNS = {
     "item-kNN": Run(fit_item_knn),
     "GRU4Rec": Run("GRU4Rec", {"dropout": None, "hidden_size": 100}),
     "NARM": Run("NARM", {}, prefixes=True),
-    "STAMP": Run("STAMP", {}, prefixes=True),
+    "STAMP": Run("STAMP", {}, prefixes=True, rate=3e-3),  # the paper's
 }
 
 
