@@ -92,7 +92,8 @@ def _may_be_compiled(layer: Any) -> bool:
         and getattr(layer, "gains_from_xla", True)  # what says no is slower compiled
         # XLA has no fast products of bfloat16 on a CPU; TensorFlow's take half of float32's time.
         and layer.compute_dtype != "bfloat16"
-        # XLA draws three times as slowly on a CPU as TensorFlow does.
+        # XLA draws three times as slowly on a CPU as TensorFlow does; and ids drawn outside and
+        # inside the compiled part would differ.
         and not layer._seed_generators
         and not isinstance(layer, keras.layers.Lambda)
         and all(map(_is_known, parts))

@@ -14,8 +14,8 @@ from deeprec_tf import (
     build_input_layers,
 )
 from deeprec_tf.dense_part import compiled_forward_and_back, forward_and_back
-from deeprec_tf.layers import PredictionLayer
-from deeprec_tf.models import DIN, AutoInt, DeepFM, WideDeep
+from deeprec_tf.layers import Dropout, PredictionLayer
+from deeprec_tf.models import DIN, AutoInt, DeepFM, MaskNet, WideDeep
 
 GENERATOR = np.random.default_rng(3)
 ROWS = 70
@@ -62,10 +62,17 @@ def test_training_is_that_of_one_graph(builder, options):
 
 
 def test_dropout_is_not_compiled():
-    """XLA draws tens of times slower on a CPU."""
+    """XLA draws three times as slowly on a CPU."""
     model, history = trained(DeepFM, "auto", dropout=0.5)
     assert int(model._first_rows) == 0
     assert np.isfinite(history["loss"]).all()
+
+
+def test_a_dropout_of_nothing_is_compiled():
+    model = MaskNet(COLUMNS[:3], hidden_units=(4,))
+    assert any(isinstance(layer, Dropout) for layer in model._flatten_layers())
+    model.fit({column.name: X[column.name] for column in COLUMNS[:3]}, Y, batch_size=16, verbose=0)
+    assert int(model._first_rows) == 16
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -38,6 +38,8 @@ from deeprec_tf.training import BackupAndRestore
 
 K, PATIENCE = (5, 10), 10
 METRICS = ("hr", "ndcg", "mrr")
+WIDTH, BATCH, PREFIX_BATCH, RATE = 64, 128, 512, 1e-3
+EPOCHS = 200
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,14 @@ class Run:
         arguments: of the builder; a dropout of None is the data set's own.
         prefixes: whether a row is trained for every prefix of a history, not one a user.
         remark: what a reader of the row must know.
-        rate: learning rate of Adam; that of all when None.
+        rate: learning rate of Adam.
     """
 
     builder: Any
     arguments: dict[str, Any] = field(default_factory=dict)
     prefixes: bool = False
     remark: str = ""
-    rate: float | None = None
+    rate: float = RATE
 
 
 # MovieLens-1M has 44 % of its times here, and the days of Amazon's reviews are not at hand.
@@ -129,8 +131,6 @@ RUNS = {
         remark=NO_TIMES,
     ),
 }
-WIDTH, BATCH, PREFIX_BATCH, RATE = 64, 128, 512, 1e-3
-EPOCHS = 200
 
 
 class LeaveOneOut:
@@ -218,7 +218,7 @@ def trained(
     arguments = _with_dropout(run.arguments, data.dropout)
     model = getattr(models, run.builder)(
         *next_item_columns(parts.items, data.maxlen, WIDTH), **arguments,
-        optimizer=keras.optimizers.Adam(run.rate or RATE, beta_2=0.98),
+        optimizer=keras.optimizers.Adam(run.rate, beta_2=0.98),
     )
     model.shuffle_seed = seed
     k = data.watched.split("@")[1]

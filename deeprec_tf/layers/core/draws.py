@@ -14,8 +14,6 @@ class DrawingLayer(keras.layers.Layer):
         draws: False where the layer's arguments leave nothing to draw: there is no generator then.
     """
 
-    gains_from_xla = False  # ids drawn outside and inside a compiled part would differ
-
     def __init__(self, *, seed=None, draws=True, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
