@@ -15,6 +15,7 @@ softmax, MF some 10, ranking the test part 30. item-kNN wants 14 GB of memory, E
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,7 +182,8 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> keras.Model:
     """The model after all epochs."""
     run = RUNS[name]
     keras.utils.set_random_seed(seed)
-    model = run.build(data, optimizer=keras.optimizers.Adam(run.rate), **run.arguments)
+    optimizer = keras.optimizers.Adam(options.rate or run.rate)
+    model = run.build(data, optimizer=optimizer, **run.arguments | options.arguments)
     model.shuffle_seed = seed
     if options.part == "test":
         folder = options.checkpoints / f"{name}-{seed}".replace(" ", "_")
@@ -221,12 +223,19 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="print a row of so many epochs, add none")
+    parser.add_argument("--rate", type=float, help="with --part valid: another learning rate")
+    parser.add_argument(
+        "--arguments", type=json.loads, default={},
+        help='with --part valid: more of the model\'s arguments, such as {"temperature": 0.2}',
+    )
     parser.add_argument(
         "--part", default="test", choices=["test", "valid"],
         help="valid: trains without it, prints its figures of every epoch, adds no row",
     )
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/gowalla"))
     options = parser.parse_args()
+    if options.part == "test" and (options.rate or options.arguments):
+        parser.error("--rate and --arguments are for trials: add --part valid")
     use_one_thread()
     rows, data = Rows("gowalla"), Gowalla(options.part)
     is_trial = bool(options.epochs) or options.part == "valid"
