@@ -27,6 +27,7 @@ import pandas as pd
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import SparseFeat, next_item_columns
+from deeprec_tf.candidates import InBatch
 from deeprec_tf.data import data_dir
 from deeprec_tf.evaluation import (
     RetrievalEvaluation,
@@ -127,8 +128,11 @@ RUNS = {
     "DSSM": Run(
         dssm, {"hidden_units": (WIDTH,), "negatives": "in_batch", "temperature": 0.1}, **SOFTMAX
     ),
+    # Its history is all that the user has: with its items as negatives each would be pushed away
+    # from those it comes with.
     "YoutubeDNN": Run(
-        youtube_dnn, {"hidden_units": (), **COSINES}, has_history=True, **SOFTMAX
+        youtube_dnn, {"hidden_units": (), **COSINES, "negatives": InBatch(hide_seen=True)},
+        has_history=True, **SOFTMAX,
     ),
 }
 
