@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -85,13 +86,22 @@ def _plain(value: Any) -> Any:
 
 
 def machine() -> str:
-    """Processor, cores and memory, as a table names them."""
+    """Processor, cores and memory, and the GPU if TensorFlow has one, as a table names them."""
     cpu = platform.processor()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         models = {line.split(":", 1)[1].strip() for line in file if line.startswith("model name")}
         cpu = ", ".join(sorted(models)) or cpu
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB"
+    return ", ".join([f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB", *_gpus()])
+
+
+def _gpus() -> list[str]:
+    if "tensorflow" not in sys.modules:
+        return []
+    import tensorflow as tf
+
+    details = tf.config.experimental.get_device_details
+    return [details(gpu)["device_name"] for gpu in tf.config.list_physical_devices("GPU")]
 
 
 def versions() -> str:
