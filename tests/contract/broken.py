@@ -178,6 +178,16 @@ class Unread(_Kept):
         return inputs
 
 
+class HostWeight(_Kept):
+    """Holds what a compiled step on a GPU cannot read."""
+
+    def build(self, shape):
+        self.extra = self.add_weight(shape=(), dtype="int32", initializer="ones", trainable=False)
+
+    def call(self, inputs):
+        return inputs * ops.cast(self.extra, inputs.dtype)
+
+
 class BiasUnderSoftmax(_Kept):
     """Holds a weight that moves nothing."""
 

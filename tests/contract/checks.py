@@ -92,6 +92,10 @@ def dtype_policy(policy):
         keras.config.set_dtype_policy(before)
 
 
+# TensorFlow has no variables of these on a GPU.
+HOST_DTYPES = ("int8", "int16", "int32", "uint8", "uint16")
+
+
 # ---- checks ------------------------------------------------------------------------------
 
 
@@ -119,6 +123,11 @@ def check_build(subject):
         assert value.shape == wanted, f"predictions have shape {value.shape}"
         assert np.isfinite(value).all(), "predictions are not finite"
         assert np.ptp(value) > 0, "predictions do not depend on the inputs"
+    for variable in [*model.variables, *model.optimizer.variables]:
+        assert variable.dtype not in HOST_DTYPES, (
+            f"{variable.path} is {variable.dtype}: it would lie in the host's memory, where a step "
+            "that is compiled for a GPU cannot read it; see layers/core/constants.py"
+        )
 
 
 def check_fit(subject):

@@ -47,6 +47,7 @@ BROKEN = [
     ("build", {"compile_it": False}, "not compiled"),
     ("build", {"head": Bfloat16Head}, "no PredictionLayer"),
     ("build", {"twist": broken.MaskedOutput, "head": lambda: _Masked()}, "carries a mask"),
+    ("build", {"twist": broken.HostWeight}, "is int32"),
     ("gradient", {"twist": broken.Unread}, "extra has no gradient"),
     ("gradient", {"twist": broken.BiasUnderSoftmax}, "extra is zero"),
     ("padding", {"mask": False}, "noise in row 0|longer padding"),

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.constants import constant_weight
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class CodeTokens(keras.layers.Layer):
@@ -51,14 +53,11 @@ class CodeTokens(keras.layers.Layer):
         start, self._start = self._start, None
         codes = np.zeros((self.num_items, len(self.sizes)), "int32") if start is None else start
         tokens = np.where(np.asarray(codes) > 0, codes + np.asarray(self.offsets), 0)
-        self.tokens = self.add_weight(
-            shape=tokens.shape, dtype="int32", trainable=False, autocast=False, name="tokens",
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(tokens, dtype),
-        )
+        self.tokens = constant_weight(self, "tokens", tokens)
 
     def call(self, ids):
         """Applies the layer."""
-        tokens = ops.take(self.tokens, ids, axis=0)
+        tokens = ops.cast(ops.take(self.tokens, ids, axis=0), "int32")
         if len(ids.shape) == 1:
             return tokens
         return ops.reshape(tokens, (-1, ops.shape(ids)[1] * len(self.sizes)))

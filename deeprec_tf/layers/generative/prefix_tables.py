@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.constants import constant_weight
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class PrefixTables(keras.layers.Layer):
@@ -45,11 +47,7 @@ class PrefixTables(keras.layers.Layer):
         start, self._start = self._start, None
         values = start or [np.zeros(shape, "int32") for shape in self.shapes]
         self.tables = [
-            self.add_weight(
-                shape=table.shape, dtype="int32", trainable=False, autocast=False,
-                name=f"table_{position}",
-                initializer=lambda shape, dtype=None, t=table: ops.convert_to_tensor(t, dtype),
-            )
+            constant_weight(self, f"table_{position}", table)
             for position, table in enumerate(values)
         ]
 
@@ -71,7 +69,7 @@ class PrefixTables(keras.layers.Layer):
 
     def call(self, nodes, position):
         """Applies the layer."""
-        return ops.take(self.tables[position], nodes, axis=0)
+        return ops.cast(ops.take(self.tables[position], nodes, axis=0), "int32")
 
     def compute_output_spec(self, nodes, position):
         """One number a code."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.constants import INTEGER, constant_weight
 from deeprec_tf.layers.core.draws import DrawingLayer
 
 
@@ -73,19 +74,13 @@ class ItemFeatures(keras.layers.Layer):
     def build(self, ids_shape):
         """Makes the table."""
         start, self._start = self._start, None
-
-        def initializer(shape, dtype=None):
-            values = np.zeros(shape) if start is None else np.asarray(start)
-            return ops.convert_to_tensor(values.astype(dtype), dtype)
-
-        self.table = self.add_weight(
-            shape=self.shape, dtype=self.feature_dtype, initializer=initializer, trainable=False,
-            name="table", autocast=False,
-        )
+        values = np.zeros(self.shape) if start is None else start
+        dtype = INTEGER if "int" in self.feature_dtype else self.feature_dtype
+        self.table = constant_weight(self, "table", values, dtype)
 
     def call(self, ids):
         """Applies the layer."""
-        return ops.take(self.table, ids, axis=0)
+        return ops.cast(ops.take(self.table, ids, axis=0), self.feature_dtype)
 
     def compute_output_spec(self, ids):
         """The ids' shape and what a feature has beyond."""

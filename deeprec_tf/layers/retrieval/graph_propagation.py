@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.constants import constant_weight
 from deeprec_tf.layers.retrieval._graph_kernels import neighbor_sum
 
 
@@ -70,21 +71,15 @@ class GraphPropagation(keras.layers.Layer):
             degrees = np.bincount(edges[:, side], minlength=self.sizes[side])
             scale = np.where(degrees > 0, np.maximum(degrees, 1) ** -0.5, 0.0)[:, None]
             self.edges.append(
-                [self._constant(f"{name}_{word}", edges[order, column], "int32")
+                [constant_weight(self, f"{name}_{word}", edges[order, column])
                  for word, column in (("neighbors", 1 - side), ("nodes", side))]
             )  # fmt: skip
-            self.scales.append(self._constant(f"{name}_scale", scale, "float32"))
-
-    def _constant(self, name, values, dtype):
-        return self.add_weight(
-            shape=values.shape, dtype=dtype, trainable=False, autocast=False, name=name,
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(values, dtype),
-        )
+            self.scales.append(constant_weight(self, f"{name}_scale", scale, "float32"))
 
     def call(self, users, items):
         """Applies the layer."""
         # Read before: a gradient by hand must not meet variables.
-        edges = [[ops.copy(part) for part in side] for side in self.edges]
+        edges = [[ops.cast(part, "int32") for part in side] for side in self.edges]
         scales = [ops.copy(scale) for scale in self.scales]
 
         def mean_of_layers(*tables):

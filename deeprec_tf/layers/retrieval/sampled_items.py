@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.constants import constant_weight
 from deeprec_tf.layers.core.draws import DrawingLayer
 from deeprec_tf.layers.retrieval.item_probability import checked_counts
 
@@ -61,11 +62,8 @@ class SampledItems(DrawingLayer):
         start, self._start = self._start, None
         size = self.vocabulary_size - 1
         keep, other = (np.ones(size), np.arange(size)) if start is None else start
-        for name, values, dtype in (("keep", keep, "float32"), ("other", other, "int32")):
-            setattr(self, name, self.add_weight(
-                shape=(size,), dtype=dtype, trainable=False, name=name, autocast=False,
-                initializer=lambda shape, dtype=None, v=values: ops.convert_to_tensor(v, dtype),
-            ))  # fmt: skip
+        self.keep = constant_weight(self, "keep", keep, "float32")
+        self.other = constant_weight(self, "other", other)
 
     def call(self, like):
         """Applies the layer."""
@@ -82,7 +80,8 @@ class SampledItems(DrawingLayer):
             return keras.random.randint(shape, 1, size + 1, seed=self.seed_generator)
         at = keras.random.randint(shape, 0, size, seed=self.seed_generator)
         stays = u < ops.take(self.keep, at, axis=0)
-        return ops.where(stays, at, ops.take(self.other, at, axis=0)) + 1
+        other = ops.cast(ops.take(self.other, at, axis=0), "int32")
+        return ops.where(stays, at, other) + 1
 
     def compute_output_spec(self, like):
         """Ids."""

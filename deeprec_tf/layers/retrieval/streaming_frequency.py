@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.layers.core.constants import INTEGER
 from deeprec_tf.layers.retrieval.item_probability import log_number
 
 _PRIME = (1 << 31) - 1
@@ -85,11 +86,11 @@ class StreamingFrequency(keras.layers.Layer):
         options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
         shape = (self.hashes * size,)
         self.last_seen = self.add_weight(
-            shape=shape, dtype="int32", initializer="zeros", name="last_seen", **options
+            shape=shape, dtype=INTEGER, initializer="zeros", name="last_seen", **options
         )
         self.gap = self.add_weight(shape=shape, initializer="zeros", name="gap", **options)
         self.step = self.add_weight(
-            shape=(), dtype="int32", initializer="zeros", name="step", **options
+            shape=(), dtype=INTEGER, initializer="zeros", name="step", **options
         )
 
     def call(self, labels, candidates, drawn=None, training=False):
@@ -105,7 +106,7 @@ class StreamingFrequency(keras.layers.Layer):
             # Occurrences in one batch all write the same.
             gap = ops.scatter_update(gap, places[:, None], ops.where(last > 0, mixed, since))
             last_seen = ops.scatter_update(
-                last_seen, places[:, None], ops.zeros_like(places) + step
+                last_seen, places[:, None], ops.zeros_like(last) + step
             )
             self.step.assign(step)
             self.last_seen.assign(last_seen)

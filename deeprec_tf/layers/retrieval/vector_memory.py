@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from deeprec_tf.layers.core.constants import INTEGER
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class VectorMemory(keras.layers.Layer):
@@ -45,7 +47,7 @@ class VectorMemory(keras.layers.Layer):
         """Makes the queue."""
         options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
         self.ids = self.add_weight(
-            shape=(self.size,), dtype="int32", initializer="zeros", name="ids", **options
+            shape=(self.size,), dtype=INTEGER, initializer="zeros", name="ids", **options
         )
         self.vectors = self.add_weight(
             shape=(self.size, vectors_shape[-1]), initializer="zeros", name="vectors", **options
@@ -54,10 +56,11 @@ class VectorMemory(keras.layers.Layer):
     def call(self, ids, vectors, training=False):
         """Applies the layer."""
         # Read now: the variables themselves would show what is assigned below.
-        known, old = ops.stop_gradient(self.ids), ops.stop_gradient(self.vectors)
+        known, old = ops.cast(self.ids, "int32"), ops.stop_gradient(self.vectors)
         if training:
             new = ops.stop_gradient(ops.cast(vectors, "float32"))
-            self.ids.assign(ops.concatenate([ops.cast(ids, "int32"), known])[: self.size])
+            newest = ops.concatenate([ops.cast(ids, "int32"), known])[: self.size]
+            self.ids.assign(ops.cast(newest, INTEGER))
             self.vectors.assign(ops.concatenate([new, old])[: self.size])
         return known, old
 
