@@ -42,6 +42,7 @@ from deeprec_tf.training import BackupAndRestore
 Lists = list[np.ndarray]
 K, METRICS = 20, ("recall", "ndcg")
 WIDTH, MAXLEN = 64, 100
+FEW = 20  # of a user's other places stand beside one that is learned
 
 
 @dataclass(frozen=True)
@@ -160,14 +161,14 @@ class Gowalla:
         ]
         self.lists = seen.tolist()
 
-    def histories(self, seed: int) -> dict[str, np.ndarray]:
-        """Every check-in with up to MAXLEN others of its user, which stand in a random order."""
-        log = self.train.sample(frac=1.0, random_state=seed)
+    def histories(self, seed: int, epoch: int = 0) -> dict[str, np.ndarray]:
+        """Every check-in with up to FEW others of its user, drawn anew in every epoch."""
+        log = self.train.sample(frac=1.0, random_state=[seed, epoch])
         log = log.sort_values("user_id", kind="stable", ignore_index=True)
         item, user = log["item_id"].to_numpy("int32"), log["user_id"].to_numpy()
         first = np.searchsorted(user, user)
         count = np.searchsorted(user, user, side="right") - first
-        step = np.arange(1, MAXLEN + 1)
+        step = np.arange(1, FEW + 1)
         # The user's own run of rows as a ring: the others are those that follow on this one.
         others = (np.arange(len(log)) - first)[:, None] + step
         history = item[first[:, None] + others % count[:, None]]
@@ -195,9 +196,11 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> keras.Model:
     else:
         truth = (asked(run, data, seed), data.targets)
         callbacks = [RetrievalEvaluation(truth, seen=data.seen, k=K, metrics=METRICS)]
+    drawn = {"redraw": lambda epoch: data.histories(seed, epoch)} if run.has_history else {}
     model.fit(
         data.histories(seed) if run.has_history else data.train,
         batch_size=run.batch, epochs=options.epochs or run.epochs, verbose=2, callbacks=callbacks,
+        **drawn,
     )  # fmt: skip
     return model
 
