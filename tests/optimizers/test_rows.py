@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from deeprec_tf.optimizers import rows as rows_module
 from deeprec_tf.optimizers import sum_repeated_rows
 from deeprec_tf.optimizers.rows import summed_rows
+from tests.devices import cpu_only
 from tests.reference.optimizers import dense
 
 FORMS = [False, True]
@@ -77,6 +78,7 @@ def test_ids_beyond_32_bits_and_values_of_higher_rank(static_shapes):
     np.testing.assert_array_equal(sums[3], np.ones((2, 2)))
 
 
+@cpu_only("the plain sum is used")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1,), (4,), (17,), (31,), (32,), (37,), (2, 33), (64,), ()])
 def test_the_fast_sum_is_bit_for_bit_the_plain_one(shape, dtype):

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from tests.devices import zeros_for_outside
 
 VALUES = np.arange(12, dtype="float32").reshape(6, 2)
 
@@ -44,6 +45,7 @@ def test_a_mask_on_the_ids_ends_here():
     assert keras.src.backend.get_keras_mask(table()(ids)) is None
 
 
+@zeros_for_outside
 def test_large_ids_are_not_truncated():
     with pytest.raises(tf.errors.InvalidArgumentError):
         table()(np.array([2**32 + 1]))                # 1 once cut to 32 bits
