@@ -11,5 +11,5 @@ def cpu_only(reason):
     return pytest.mark.skipif(ON_GPU, reason=f"on a GPU {reason}")
 
 
-zeros_for_outside = cpu_only("a gather reads zeros for an id outside the table, see docs/columns.md")
+zeros_for_outside = cpu_only("an id outside the table reads zeros, see docs/columns.md")
 sums_in_any_order = cpu_only("sums run in any order, so equal bits want enable_op_determinism")
