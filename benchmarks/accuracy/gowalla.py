@@ -163,7 +163,7 @@ class Gowalla:
 
     def histories(self, seed: int, epoch: int = 0) -> dict[str, np.ndarray]:
         """Every check-in with up to FEW others of its user, drawn anew in every epoch."""
-        log = self.train.sample(frac=1.0, random_state=[seed, epoch])
+        log = self.train.sample(frac=1.0, random_state=np.random.default_rng((seed, epoch)))
         log = log.sort_values("user_id", kind="stable", ignore_index=True)
         item, user = log["item_id"].to_numpy("int32"), log["user_id"].to_numpy()
         first = np.searchsorted(user, user)
