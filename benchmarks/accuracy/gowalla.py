@@ -24,6 +24,8 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+from budget import Budget
+from next_item import spent_file
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import SparseFeat, next_item_columns
@@ -183,16 +185,17 @@ class Gowalla:
         return found
 
 
-def trained(name: str, data: Gowalla, seed: int, options: Any) -> keras.Model:
-    """The model after all epochs."""
-    run = RUNS[name]
+def trained(name: str, data: Gowalla, seed: int, options: Any) -> tuple[keras.Model, float]:
+    """The model after all epochs, and the CPU seconds that earlier pieces of its training took."""
+    run, budget = RUNS[name], Budget()
     keras.utils.set_random_seed(seed)
     optimizer = keras.optimizers.Adam(options.rate or run.rate)
     model = run.build(data, optimizer=optimizer, **run.arguments | options.arguments)
     model.shuffle_seed = seed
     if options.part == "test":
         folder = options.checkpoints / f"{name}-{seed}".replace(" ", "_")
-        callbacks: list[keras.callbacks.Callback] = [BackupAndRestore(folder)]
+        budget = Budget(file=spent_file(folder))
+        callbacks: list[keras.callbacks.Callback] = [budget, BackupAndRestore(folder)]
     else:
         truth = (asked(run, data, seed), data.targets)
         callbacks = [RetrievalEvaluation(truth, seen=data.seen, k=K, metrics=METRICS)]
@@ -202,7 +205,7 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> keras.Model:
         batch_size=run.batch, epochs=options.epochs or run.epochs, verbose=2, callbacks=callbacks,
         **drawn,
     )  # fmt: skip
-    return model
+    return model, budget.earlier
 
 
 def asked(run: Run, data: Gowalla, seed: int) -> dict[str, np.ndarray]:
@@ -217,9 +220,10 @@ def run_one(name: str, data: Gowalla, seed: int, options: Any) -> dict:
         model: Any = run.build(data.lists, data.items)
         x: Any = data.seen
     else:
-        model, x = trained(name, data, seed, options), asked(run, data, seed)
+        (model, earlier), x = trained(name, data, seed, options), asked(run, data, seed)
         parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         row = {"parameters": parameters, "epoch": options.epochs or run.epochs}
+        row["earlier"] = earlier
     found = evaluate_retrieval(model, x, data.targets, seen=data.seen, k=K, metrics=METRICS)
     return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
 
@@ -257,7 +261,8 @@ def main() -> None:
                 row = run_one(name, data, seed, options)
             if run.remark:
                 row["remark"] = run.remark
-            row = {"model": name, "data": "Gowalla", "seed": seed, **row, "seconds": seconds()}
+            row["seconds"] = round(seconds() + row.pop("earlier", 0.0), 1)
+            row = {"model": name, "data": "Gowalla", "seed": seed, **row}
             print(row if is_trial else rows.add(**row))
             keras.backend.clear_session()
 
