@@ -86,8 +86,10 @@ def test_a_users_items_are_in_one_part_each(scripts):
 
 
 def test_places_and_histories_of_gowalla_hold_what_else_the_user_has(scripts):
-    data = _read(lambda: scripts("gowalla").Gowalla("valid"))
+    gowalla = scripts("gowalla")
+    data = _read(lambda: gowalla.Gowalla("valid"))
     rows = data.histories(0)
+    assert (data.histories(0, epoch=1)["hist_item_id"] != rows["hist_item_id"]).any()
     of_user = data.train.groupby("user_id")["item_id"].agg(set)
     log = data.train.sample(frac=1.0, random_state=0).sort_values("user_id", kind="stable")
     users = log["user_id"].to_numpy()
@@ -95,7 +97,7 @@ def test_places_and_histories_of_gowalla_hold_what_else_the_user_has(scripts):
         history = rows["hist_item_id"][i][rows["hist_item_id"][i] > 0].tolist()
         others = of_user[users[i]] - {int(rows["item_id"][i])}
         assert set(history) <= others
-        assert len(history) == len(set(history)) == min(len(others), 100)
+        assert len(history) == len(set(history)) == min(len(others), gowalla.FEW)
 
 
 def test_a_budget_holds_over_pieces(scripts, tmp_path):
