@@ -9,7 +9,7 @@ Every step propagates the whole graph, so its cost grows with the number of inte
 gradients of both tables are dense.
 """
 
-from deeprec_tf.candidates import AllItems, Sampled
+from deeprec_tf.candidates import Sampled
 from deeprec_tf.features import SparseFeat
 from deeprec_tf.graph_recall import GraphItems, interaction_graph, propagated_sides
 from deeprec_tf.inputs import build_input_layers
@@ -65,8 +65,8 @@ def LightGCN(
         temperature: divides scores in the loss, or "learned"; when None 1, and .05 for cosines
             under the softmax.
         optimizer: Keras optimizer or name.
-        loss: a `deeprec_tf.losses.RankingLoss` or its name; when None the BPR, and the softmax
-            for negatives that are "all" or "in_batch".
+        loss: a `deeprec_tf.losses.RankingLoss` or its name; when None the BPR for drawn
+            negatives, and the softmax for all items and those of the batch.
         metrics: none; `RetrievalEvaluation` measures during training.
         jit_compile: "auto", True or False, as in `keras.Model.compile`.
         name: name of the model.
@@ -94,8 +94,8 @@ def LightGCN(
     ]
     inputs = build_input_layers(columns)
     user_ids, item_ids = (inputs[column] for column in graph.names)  # (B,), (B,)
-    is_softmax = negatives in ("all", "in_batch") or isinstance(negatives, AllItems)
-    loss = loss or ("softmax" if is_softmax else "bpr")
+    is_drawn = negatives is None or isinstance(negatives, Sampled)
+    loss = loss or ("bpr" if is_drawn else "softmax")
     if temperature is None:
         temperature = cosine_temperature(None, loss) if l2_normalize else 1.0
 

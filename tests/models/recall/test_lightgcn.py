@@ -248,3 +248,13 @@ def test_first_steps_on_gowalla_at_full_size():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_negatives_of_the_batch_bring_the_softmax_however_they_are_given():
+    def loss_of(**options):
+        keras.utils.set_random_seed(0)
+        return build(**options).evaluate(X, batch_size=8, verbose=0)
+
+    wanted = loss_of(negatives="in_batch")
+    assert loss_of(negatives=InBatch()) == pytest.approx(wanted, rel=1e-6)
+    assert loss_of(negatives=InBatch(), loss="bpr") != pytest.approx(wanted, rel=1e-2)
