@@ -29,7 +29,7 @@ from next_item import spent_file
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import SparseFeat, next_item_columns
-from deeprec_tf.candidates import InBatch
+from deeprec_tf.candidates import Sampled
 from deeprec_tf.data import data_dir
 from deeprec_tf.evaluation import (
     RetrievalEvaluation,
@@ -113,10 +113,18 @@ def youtube_dnn(data: Gowalla, **arguments: Any) -> keras.Model:
 BPR = {"batch": 2048, "rate": 1e-2, "epochs": 20, "remark": (
     "reduced: 20 epochs at a learning rate of 1e-2, where 1,000 at 1e-3 are published"
 )}  # fmt: skip
-COSINES = {"negatives": "in_batch", "l2_normalize": True, "temperature": 0.1}
-SOFTMAX = {"batch": 2048, "rate": 1e-2, "epochs": 10, "remark": (
-    "reduced: 10 epochs; softmax of cosines over the items of the batch, temperature .1"
-)}  # fmt: skip
+COSINES = {"l2_normalize": True, "temperature": 0.1, "loss": "softmax"}
+DRAWN = 1024
+UNIFORM = {**COSINES, "negatives": Sampled(DRAWN)}
+IN_BATCH = {**COSINES, "negatives": "in_batch"}
+SOFTMAX = {"batch": 2048, "rate": 1e-2, "epochs": 10}
+REDUCED = "reduced: {epochs} epochs; softmax of cosines over {negatives}, temperature .1"
+WITH_UNIFORM = {
+    **SOFTMAX, "remark": REDUCED.format(epochs=10, negatives=f"{DRAWN:,} items drawn a batch"),
+}
+WITH_IN_BATCH = {
+    **SOFTMAX, "remark": REDUCED.format(epochs=10, negatives="the items of the batch"),
+}
 RUNS = {
     "popularity": Run(fit_popularity),
     "item-kNN": Run(fit_item_knn),
@@ -126,16 +134,21 @@ RUNS = {
     ),
     "MF": Run(lightgcn, {"num_layers": 0}, **BPR),
     "LightGCN": Run(lightgcn, **BPR),
-    "MF, softmax": Run(lightgcn, {"num_layers": 0, **COSINES}, **SOFTMAX),
-    "LightGCN, softmax": Run(lightgcn, COSINES, **SOFTMAX),
+    "MF, in-batch softmax": Run(lightgcn, {"num_layers": 0, **IN_BATCH}, **WITH_IN_BATCH),
+    "LightGCN, in-batch softmax": Run(lightgcn, IN_BATCH, **WITH_IN_BATCH),
+    "MF, softmax": Run(lightgcn, {"num_layers": 0, **UNIFORM}, **WITH_UNIFORM),
+    "LightGCN, softmax": Run(lightgcn, UNIFORM, **WITH_UNIFORM),
     "DSSM": Run(
-        dssm, {"hidden_units": (WIDTH,), "negatives": "in_batch", "temperature": 0.1}, **SOFTMAX
+        dssm,
+        {"hidden_units": (WIDTH,), "negatives": Sampled(DRAWN), "temperature": 0.1},
+        **WITH_UNIFORM,
     ),
     # Its history is all that the user has: with its items as negatives each would be pushed away
     # from those it comes with.
     "YoutubeDNN": Run(
-        youtube_dnn, {"hidden_units": (), **COSINES, "negatives": InBatch(hide_seen=True)},
-        has_history=True, **SOFTMAX,
+        youtube_dnn,
+        {"hidden_units": (), **COSINES, "negatives": Sampled(DRAWN, hide_seen=True)},
+        has_history=True, **WITH_UNIFORM | {"rate": 3e-3},
     ),
 }
 
