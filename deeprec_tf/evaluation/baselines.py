@@ -20,6 +20,7 @@ Scores = Callable[[Any], np.ndarray]
 
 _PAIRS_AT_ONCE = 1 << 22
 _ROWS_AT_ONCE = 1024
+_WHOLE_ROWS = 8192  # of a matrix that is inverted as one
 
 
 def count_items(histories: Any, item_num: int) -> np.ndarray:
@@ -198,11 +199,31 @@ def fit_ease(histories: Any, item_num: int, *, regularization: float = 500.0) ->
     lists, size = _lists(owner, histories, item_num)
     gram = _common_users(distinct(lists), size)
     gram.flat[:: size + 1] += regularization
-    weights = np.linalg.inv(gram)
+    weights = _inverse(gram)
     del gram
     weights /= -np.diagonal(weights).copy()
     np.fill_diagonal(weights, 0.0)
     return _linear_scores(owner, weights, item_num)
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a symmetric positive definite matrix, by halves.
+
+    `np.linalg.inv` crashed the process at 25,000 rows.
+    """
+    size = len(matrix)
+    if size <= _WHOLE_ROWS:
+        return np.linalg.inv(matrix)
+    half = size // 2
+    first = _inverse(matrix[:half, :half])
+    across = matrix[half:, :half] @ first
+    last = _inverse(matrix[half:, half:] - across @ matrix[:half, half:])
+    inverse = np.empty_like(matrix)
+    inverse[half:, half:] = last
+    np.matmul(-last, across, out=inverse[half:, :half])
+    inverse[:half, half:] = inverse[half:, :half].T
+    inverse[:half, :half] = first - across.T @ inverse[half:, :half]
+    return inverse
 
 
 def _lists(owner: str, histories: Any, item_num: int) -> tuple[IdLists, int]:

@@ -5,6 +5,7 @@ import pytest
 from deeprec_tf.data import data_dir
 from deeprec_tf.evaluation import (
     baselines,
+    baselines,
     count_items,
     evaluate_retrieval,
     fit_ease,
@@ -75,6 +76,14 @@ def test_blocks_of_pairs_are_irrelevant(pairs, monkeypatch):
     monkeypatch.setattr(baselines, "_PAIRS_AT_ONCE", pairs)
     monkeypatch.setattr(baselines, "_ROWS_AT_ONCE", 5)
     np.testing.assert_array_equal(fit_item_knn(TRAIN, ITEMS)(GIVEN), whole)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 20])
+def test_an_inverse_by_halves(size, monkeypatch):
+    monkeypatch.setattr(baselines, "_WHOLE_ROWS", 2)
+    half = np.random.default_rng(size).normal(size=(size, size))
+    matrix = half @ half.T + np.eye(size)
+    np.testing.assert_allclose(baselines._inverse(matrix), np.linalg.inv(matrix), atol=1e-12)
 
 
 @pytest.mark.parametrize("fit", [fit_popularity, fit_markov_chain, fit_item_knn, fit_ease])
