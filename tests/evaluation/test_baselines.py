@@ -5,7 +5,6 @@ import pytest
 from deeprec_tf.data import data_dir
 from deeprec_tf.evaluation import (
     baselines,
-    baselines,
     count_items,
     evaluate_retrieval,
     fit_ease,
