@@ -5,7 +5,8 @@
 Models, sizes and drawn data are those of `speed/` with larger batches, through `fit` on arrays. An
 epoch is timed after one that traces and compiles (its seconds stand beside). `default` is what
 `jit_compile="auto"` gives, on a GPU a compiled step; `graph` is `jit_compile=False`. What fails is
-printed with its error, and the rest goes on. Without a GPU the script says so and runs on the CPU.
+printed with its error, and the rest goes on. The first line names the machine; without a GPU the
+script runs on the CPU.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
+sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 import keras
-import tensorflow as tf
+from rows import machine, versions
 from subject_deeprec_tf import DeepRecSubject
 from workloads import WORKLOADS, Workload
 
@@ -66,19 +68,13 @@ def measured(model: str, data: Workload, batch: int, form: dict[str, Any]) -> di
     }  # fmt: skip
 
 
-def device() -> str:
-    """The GPU's name, or that there is none."""
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "no GPU"
-
-
 def main() -> None:
     """Prints a line a form of every model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
     options = parser.parse_args()
-    print(device(), f"TensorFlow {tf.__version__}, Keras {keras.__version__}", sep="; ")
+    print(machine(), versions(), sep="; ")
     for model in options.models:
         workload, batch = CASES[model]
         data = WORKLOADS[workload]()

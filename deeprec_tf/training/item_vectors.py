@@ -62,17 +62,17 @@ def item_vectors(
     known = _read(path, _fingerprint(encoder)) if path is not None else {}
     wanted = [_key(row) for row in tokens]
     lengths = (tokens != 0).sum(axis=1)
-    todo = [i for i in range(1, len(tokens)) if wanted[i] not in known]
-    todo.sort(key=lambda i: lengths[i])  # texts of like length are padded least
-    for first in range(0, len(todo), batch_size):
-        rows = todo[first : first + batch_size]
+    missing = [i for i in range(1, len(tokens)) if wanted[i] not in known]
+    missing.sort(key=lambda i: lengths[i])  # texts of like length are padded least
+    for first in range(0, len(missing), batch_size):
+        rows = missing[first : first + batch_size]
         texts = tokens[rows][:, : max(int(lengths[rows].max()), 1)]
         vectors = keras.ops.convert_to_numpy(
             keras.ops.cast(encoder(texts, training=False), "float32")
         )
         known |= {wanted[row]: vector for row, vector in zip(rows, vectors, strict=True)}
     out = np.stack([known[key] for key in wanted[1:]])
-    if path is not None and (todo or len(known) > len(set(wanted[1:]))):
+    if path is not None and (missing or len(known) > len(set(wanted[1:]))):
         _write(path, _fingerprint(encoder), {key: known[key] for key in wanted[1:]})
     return np.concatenate([np.zeros_like(out[:1]), out])
 
