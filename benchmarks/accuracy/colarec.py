@@ -43,17 +43,17 @@ from deeprec_tf.evaluation import (
 from deeprec_tf.export import inference_model, item_encoder
 from deeprec_tf.identifiers import hierarchical_kmeans_codes, random_codes
 from deeprec_tf.models import ColaRec, LightGCN
-from deeprec_tf.training import BackupAndRestore
+from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 DATA, METRICS, K = "Amazon Beauty, general", ("recall", "ndcg"), (5, 10, 20)
-EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH = 10, 40, 5, 128
+EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 6, 40, 5, 128, 1e-3
 FEW, RARE, MAXLEN, WATCHED = 3, 5, 50, 1024
 SIZES: dict[str, dict[str, Any]] = {
     "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": (10, 7, 82)},
     "full": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "preset": "short"},
 }
 REDUCED = (
-    "reduced: width 64, 2 + 2 layers, 7 words of a text, at most 10 epochs, from scratch; "
+    f"reduced: width 64, 2 + 2 layers, 7 words of a text, at most {EPOCHS} epochs, from scratch; "
     "published: T5-small, 29 words"
 )
 # The ablation: name of the row, identifiers, and arguments of ColaRec.
@@ -171,7 +171,7 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
         codes, tokens, num_users=data.num_users, beam_width=100, num_results=50,
         **SIZES[options.size],
         **arguments,
-        optimizer=keras.optimizers.AdamW(5e-4, global_clipnorm=1.0),
+        optimizer=keras.optimizers.AdamW(RATE, global_clipnorm=1.0),
     )  # fmt: skip
     model.shuffle_seed = seed
     rows = ColaRecRows(data.by_time, codes, time="position", seed=seed)
@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/colarec"))
     options = parser.parse_args()
     use_one_thread()
+    keep_freed_memory()
     rows = Rows("colarec")
     for seed in options.seeds:
         data = Beauty(seed)

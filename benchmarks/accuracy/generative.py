@@ -37,7 +37,7 @@ from deeprec_tf.identifiers import random_codes, residual_kmeans_codes
 from deeprec_tf.layers import TextEncoder
 from deeprec_tf.models import TIGER
 from deeprec_tf.text import load_backbone, token_offset
-from deeprec_tf.training import BackupAndRestore
+from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 MAXLEN, BATCH, EPOCHS, PATIENCE = 20, 256, 40, 3
 # Arguments of TIGER, and codes of a level. The published size takes days here.
@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/generative"))
     options = parser.parse_args()
     use_one_thread()
+    keep_freed_memory()
     rows = Rows("generative")
     for key in options.data:
         data = DATA[key]

@@ -39,7 +39,7 @@ from deeprec_tf.evaluation import (
     fit_popularity,
 )
 from deeprec_tf.models import DSSM, LightGCN, YoutubeDNN
-from deeprec_tf.training import BackupAndRestore
+from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 Lists = list[np.ndarray]
 K, METRICS = 20, ("recall", "ndcg")
@@ -264,6 +264,7 @@ def main() -> None:
     if options.part == "test" and (options.rate or options.arguments):
         parser.error("--rate and --arguments are for trials: add --part valid")
     use_one_thread()
+    keep_freed_memory()
     rows, data = Rows("gowalla"), Gowalla(options.part)
     is_trial = bool(options.epochs) or options.part == "valid"
     for seed in options.seeds:

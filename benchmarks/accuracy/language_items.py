@@ -34,7 +34,7 @@ from deeprec_tf import next_item_columns
 from deeprec_tf.data import data_dir, item_tokens, latest_sequences
 from deeprec_tf.evaluation import RetrievalEvaluation, evaluate_retrieval
 from deeprec_tf.models import HLLM, SASRec
-from deeprec_tf.training import BackupAndRestore, item_vectors, warm_start
+from deeprec_tf.training import BackupAndRestore, item_vectors, keep_freed_memory, warm_start
 
 MODELS = (
     "SASRec, ids", "HLLM, MiniLM vectors", "HLLM, vectors of other items", "mean of texts, cosine",
@@ -216,6 +216,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/language_items"))
     options = parser.parse_args()
     use_one_thread()
+    keep_freed_memory()
     rows = Rows("language_items")
     for key in options.data:
         data = DATA[key]

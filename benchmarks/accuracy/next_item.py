@@ -34,7 +34,7 @@ from deeprec_tf.evaluation import (
     fit_markov_chain,
     fit_popularity,
 )
-from deeprec_tf.training import BackupAndRestore
+from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 K, PATIENCE = (5, 10), 10
 METRICS = ("hr", "ndcg", "mrr")
@@ -46,6 +46,7 @@ EPOCHS = 200
 class Data:
     """A data set: its folder and columns, what depends on it, and what is measured.
 
+    `rate` is Adam's learning rate for the models that have none of their own.
     With `shuffled` neighbouring items of a user whose article numbers ascend lie in a random order,
     see `without_order_of_numbers`.
     """
@@ -55,6 +56,7 @@ class Data:
     maxlen: int
     dropout: float
     name: str
+    rate: float = RATE
     patience: int = PATIENCE
     watched: str = "ndcg@10"
     k: tuple[int, ...] = K
@@ -65,7 +67,7 @@ class Data:
 DATA = {
     "beauty": Data("amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty"),
     "toys": Data("amazon-toys", "item_id", 50, 0.5, "Amazon Toys"),
-    "movielens": Data("movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M"),
+    "movielens": Data("movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M", rate=3e-3),
     "beauty-shuffled": Data(
         "amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty, shuffled", shuffled=True
     ),
@@ -84,14 +86,14 @@ class Run:
         arguments: of the builder; a dropout of None is the data set's own.
         prefixes: whether a row is trained for every prefix of a history, not one a user.
         remark: what a reader of the row must know.
-        rate: learning rate of Adam.
+        rate: learning rate of Adam; None takes the data set's.
     """
 
     builder: Any
     arguments: dict[str, Any] = field(default_factory=dict)
     prefixes: bool = False
     remark: str = ""
-    rate: float = RATE
+    rate: float | None = None
 
 
 # MovieLens-1M has 44 % of its times here, and the days of Amazon's reviews are not at hand.
@@ -119,7 +121,7 @@ RUNS = {
     "DSSM": Run("DSSM", {"hidden_units": (128, 64), "dropout": 0.2}, prefixes=True),
     "MIND": Run("MIND", {"dropout": 0.2}, prefixes=True),
     "ComiRec": Run("ComiRec", {}, prefixes=True),
-    "HSTU": Run("HSTU", {"transformer_params": {"dropout": None}}, remark=NO_TIMES),
+    "HSTU": Run("HSTU", {"transformer_params": {"dropout": None}}, remark=NO_TIMES, rate=RATE),
     "HSTU, 128 sampled": Run(
         "HSTU",
         {"transformer_params": {"dropout": None}, "negatives": Sampled(128, each=True)},
@@ -218,7 +220,7 @@ def trained(
     arguments = _with_dropout(run.arguments, data.dropout)
     model = getattr(models, run.builder)(
         *next_item_columns(parts.items, data.maxlen, WIDTH), **arguments,
-        optimizer=keras.optimizers.Adam(run.rate, beta_2=0.98),
+        optimizer=keras.optimizers.Adam(run.rate or data.rate, beta_2=0.98),
     )
     model.shuffle_seed = seed
     k = data.watched.split("@")[1]
@@ -307,6 +309,7 @@ def run_all(
     parser.add_argument("--checkpoints", type=Path, default=Path(f"runs/{table}"))
     options = parser.parse_args()
     use_one_thread()
+    keep_freed_memory()
     rows = Rows(table)
     parts: dict[str, Any] = {}
     for seed in options.seeds:

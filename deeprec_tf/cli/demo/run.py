@@ -33,6 +33,9 @@ def run_demo(task: DemoTask, settings: DemoSettings) -> None:
     console = Console(task.steps)
     print("Loading TensorFlow ...", flush=True)
     import_quietly("deeprec_tf.models")
+    from deeprec_tf.training import keep_freed_memory
+
+    keep_freed_memory()
     cards = find_cards(settings.models, task)
     _check_folder(settings.out)
     import_module(task.module).run(console, cards, settings)
