@@ -46,7 +46,7 @@ from deeprec_tf.models import ColaRec, LightGCN
 from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 DATA, METRICS, K = "Amazon Beauty, general", ("recall", "ndcg"), (5, 10, 20)
-EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 6, 40, 5, 128, 1e-3
+EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 5, 40, 5, 128, 1e-3
 FEW, RARE, MAXLEN, WATCHED = 3, 5, 50, 1024
 SIZES: dict[str, dict[str, Any]] = {
     "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": (10, 7, 82)},

@@ -46,7 +46,8 @@ EPOCHS = 200
 class Data:
     """A data set: its folder and columns, what depends on it, and what is measured.
 
-    `rate` is Adam's learning rate for the models that have none of their own.
+    `rate` is Adam's learning rate for the models that have none of their own, `epochs` the most
+    that a model is trained.
     With `shuffled` neighbouring items of a user whose article numbers ascend lie in a random order,
     see `without_order_of_numbers`.
     """
@@ -57,6 +58,7 @@ class Data:
     dropout: float
     name: str
     rate: float = RATE
+    epochs: int = EPOCHS
     patience: int = PATIENCE
     watched: str = "ndcg@10"
     k: tuple[int, ...] = K
@@ -67,7 +69,9 @@ class Data:
 DATA = {
     "beauty": Data("amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty"),
     "toys": Data("amazon-toys", "item_id", 50, 0.5, "Amazon Toys"),
-    "movielens": Data("movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M", rate=3e-3),
+    "movielens": Data(
+        "movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M", rate=3e-3, epochs=60
+    ),
     "beauty-shuffled": Data(
         "amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty, shuffled", shuffled=True
     ),
@@ -235,7 +239,7 @@ def trained(
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
-        batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=EPOCHS, verbose=2,
+        batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=data.epochs, verbose=2,
         callbacks=[watch, stop, budget, backup],
     )
     return model, {
