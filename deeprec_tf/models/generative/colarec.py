@@ -191,14 +191,18 @@ def ColaRec(
         states, mask, table, tokens_of(inputs["item_id"]), seen=history
     )  # (B, L)
 
-    # Item-item indexing: an item's codes from its text and its users, and its end state.
-    vectors, indexed = [user], []
-    for item in ("item", "neg_item", "near_item"):
-        ids = inputs[f"{item}_id"]
-        states, mask, vector = encoded(one(ids), inputs[f"{item}_users"], "item")
-        vectors.append(vector)
-        if item != "near_item":
-            indexed.append(decoder(states, mask, table, tokens_of(ids)))
+    # Item-item indexing: an item's codes from its text and its users, and its end state. The three
+    # items of a row are encoded as three rows.
+    items = ("item", "neg_item", "near_item")
+    ids = keras.ops.concatenate([one(inputs[f"{item}_id"]) for item in items], axis=0)
+    users = keras.ops.concatenate([inputs[f"{item}_users"] for item in items], axis=0)
+    states, mask, ends = encoded(ids, users, "item")  # (3B, S, D), (3B, S), (3B, D)
+    vectors = [user, *keras.ops.split(ends, 3, axis=0)]
+    states, mask, tokens = (
+        keras.ops.concatenate(keras.ops.split(x, 3, axis=0)[:2], axis=0)
+        for x in (states, mask, tokens_of(ids))
+    )  # those of the near item are not spelled
+    indexed = keras.ops.split(decoder(states, mask, table, tokens), 2, axis=0)
 
     score = PredictionLayer("regression", use_bias=False, name="score")(
         keras.ops.sum(recommended, axis=-1, keepdims=True)
