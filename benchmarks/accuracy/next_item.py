@@ -117,6 +117,7 @@ RUNS = {
     ),
     "SASRec, as published": Run(
         "SASRec", {**SASREC, **BCE, "original": True}, remark="the paper's block and loss",
+        rate=RATE,
     ),
     "GRU4Rec": Run("GRU4Rec", {"dropout": None}),
     "BERT4Rec": Run("BERT4Rec", {"mask_share": 0.4}),
@@ -129,12 +130,12 @@ RUNS = {
     "HSTU, 128 sampled": Run(
         "HSTU",
         {"transformer_params": {"dropout": None}, "negatives": Sampled(128, each=True)},
-        remark=f"the paper's loss, 128 uniform negatives a position; {NO_TIMES}",
+        remark=f"the paper's loss, 128 uniform negatives a position; {NO_TIMES}", rate=RATE,
     ),
     "HSTU-large": Run(
         "HSTU",
         {"transformer_params": {"num_layers": 8, "num_heads": 2, "dropout": None}},
-        remark=NO_TIMES,
+        remark=NO_TIMES, rate=RATE,
     ),
 }
 
