@@ -67,11 +67,10 @@ def measured(model: str, is_kept: bool) -> dict[str, float]:
 
 def in_a_process(model: str, form: str) -> dict[str, float]:
     """Trains a model in a process of its own, without settings of the C library from outside."""
-    own = [*os.sched_getaffinity(0)]
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("MALLOC_")}
     run = subprocess.run(
         [sys.executable, __file__, "--models", model, "--form", form], capture_output=True,
-        text=True, check=False, env=environment | {"SPEED_CORE": str(max(own))},
+        text=True, check=False, env=environment,
     )  # fmt: skip
     if run.returncode:
         raise SystemExit(f"{model}, {form}:\n{run.stderr[-2000:]}")

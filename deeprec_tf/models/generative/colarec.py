@@ -138,7 +138,8 @@ def ColaRec(
             SparseFeat("hist_item_id", size, embedding_name="item_id"), maxlen, combiner="none"
         ),
     ]
-    for item in ("item", "neg_item", "near_item"):
+    items = ("item", "neg_item", "near_item")
+    for item in items:
         users = SparseFeat(f"{item}_users", num_users + 1, embedding_name="user_id")
         columns.append(SparseFeat(f"{item}_id", size, embedding_name="item_id"))
         columns.append(VarLenSparseFeat(users, maxlen, combiner="none"))
@@ -193,7 +194,6 @@ def ColaRec(
 
     # Item-item indexing: an item's codes from its text and its users, and its end state. The three
     # items of a row are encoded as three rows.
-    items = ("item", "neg_item", "near_item")
     ids = keras.ops.concatenate([one(inputs[f"{item}_id"]) for item in items], axis=0)
     users = keras.ops.concatenate([inputs[f"{item}_users"] for item in items], axis=0)
     states, mask, ends = encoded(ids, users, "item")  # (3B, S, D), (3B, S), (3B, D)
