@@ -24,6 +24,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf.cli.demo.movies import newest_ratings
@@ -48,6 +49,7 @@ TOWER = {"hidden_units": (200, 80)}
 WRITTEN = {"float32": None, "int8": "dynamic"}
 QUANTIZED: dict[str, dict[str, Any]] = {
     "int8, all products": {},
+    "int8, all products, signed weights": {"weight_type": QuantType.QInt8},
     "int8, all products, a scale a channel": {"per_channel": True},
     "int8, products but not tables": {"op_types_to_quantize": ["MatMul"]},
 }
@@ -192,16 +194,14 @@ def quantization(
 
 def onnx_of(model: keras.Model, form: str, out: Path) -> Path:
     """The file of a model in one of the forms."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     left_alone = mock.patch.object(onnx_file, "fix_loop_constants") if form in CARRIED else None
     with left_alone or contextlib.nullcontext():
         file = export_onnx(model, out / "model.onnx", quantize=WRITTEN.get(form))
     if form in WRITTEN or form == CARRIED[0]:
         return file
+    settings = {"weight_type": QuantType.QUInt8, **QUANTIZED.get(form, {})}
     quantize_dynamic(
-        file, out / "int8.onnx", weight_type=QuantType.QInt8,
-        extra_options={"EnableSubgraph": True}, **QUANTIZED.get(form, {}),
+        file, out / "int8.onnx", extra_options={"EnableSubgraph": True}, **settings
     )
     return out / "int8.onnx"
 

@@ -157,12 +157,17 @@ def _check_suffix(owner: str, path: Path) -> None:
 
 
 def _quantized(path: Path) -> Path:
+    """The file with int8 weights, unsigned.
+
+    Where a processor has no VNNI, onnxruntime adds pairs of unsigned times signed products in 16
+    bits, which overflow without a word: DIEN's probabilities were off by .3. Unsigned ones do not.
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = path.with_name("quantized-" + path.name)
     quantize_dynamic(
-        path, target, weight_type=QuantType.QInt8, extra_options={"EnableSubgraph": True},
+        path, target, weight_type=QuantType.QUInt8, extra_options={"EnableSubgraph": True},
         nodes_to_exclude=_products_of_unlike_parts(onnx.load(path).graph),
     )
     return target
