@@ -280,14 +280,18 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
             shuffle=shuffle, **kwargs,
         )
 
-    def _build_for_training(self, element_spec) -> None:
-        """Makes the variables of optimizer and metrics: a step that makes them is traced twice."""
+    def _build_for_training(self, batch) -> None:
+        """Makes the variables of optimizer and metrics: a step that makes them is traced twice.
+
+        Args:
+            batch: (x, y, sample_weight) of one batch, arrays or their specs.
+        """
         if self._distribute_strategy is not None or not self.compiled:
             return  # Keras does it there, or says what is missing
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         metrics = self._compile_metrics
-        _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(element_spec)
+        _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         if y is not None and metrics is not None and not metrics.built:
             x = {t.name: keras.KerasTensor(t.shape, t.dtype) for t in self.inputs}
             self._symbolic_build(data_batch=(x, y, sample_weight))
@@ -327,6 +331,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         x = self._check_arrays("train_on_batch", x, y)
         y = None if y is None else self._labels("train_on_batch", y)
         sample_weight = self._weights("train_on_batch", sample_weight, x)
+        self._build_for_training((x, y, sample_weight))
         return super().train_on_batch(x, y, sample_weight=sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):

@@ -8,10 +8,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Whether a graph compiles is under test, not how fast it runs: a third less time to compile.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+# tf2onnx copies its graph before each of its passes, to have it back if one fails: two fifths of an
+# export. With this name set it makes no copies, and a pass that fails fails the test.
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+
 import keras
 import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, settings
+
+from deeprec_tf import engine
 
 # The workers of pytest-xdist share the machine: one thread each.
 THREADS = 1 if os.environ.get("PYTEST_XDIST_WORKER") else 2
@@ -55,6 +61,18 @@ def _same_start():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_or_not(request):
+    """The dense part is compiled, for seconds a model, only in modules that say COMPILED = True.
+
+    The contract does, so every model is trained both ways; what else takes a few steps need not.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "COMPILED", False):
+            patch.setattr(engine, "can_compile", lambda model: False)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

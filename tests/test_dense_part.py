@@ -17,6 +17,8 @@ from deeprec_tf.dense_part import compiled_forward_and_back, forward_and_back
 from deeprec_tf.layers import Dropout, PredictionLayer
 from deeprec_tf.models import DIN, AutoInt, DeepFM, MaskNet, WideDeep
 
+COMPILED = True
+
 GENERATOR = np.random.default_rng(3)
 ROWS = 70
 COLUMNS = [

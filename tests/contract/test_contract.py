@@ -7,6 +7,8 @@ from tests.contract.checks import CHECKS, FILES, LIGHT
 from tests.contract.data import subject_of
 from tests.contract.variants import EXPORTED, VARIANTS
 
+COMPILED = True
+
 _current = {}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.docs.markdown import ROOT, blocks
 
+COMPILED = True
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
