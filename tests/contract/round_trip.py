@@ -16,7 +16,7 @@ LABELS = "labels "
 
 
 def save(subject, label, folder):
-    """Saves a model after two steps, with its batch; then trains it one step on.
+    """Saves a model after a step, with its batch; then trains it one step on.
 
     Returns:
         Dict of arrays: predictions before and, with the prefix "after.", after that step.
@@ -24,8 +24,7 @@ def save(subject, label, folder):
     model = subject.build(metrics=[])
     model.run_eagerly = True
     batch, labels = subject.batch(), subject.labels()
-    for _ in range(2):
-        model.train_on_batch(batch, labels)
+    model.train_on_batch(batch, labels)
     model.save(folder / f"{label}.keras")
     by_task = labels if isinstance(labels, dict) else {"": labels}
     by_task = {f"{LABELS}{task}": values for task, values in by_task.items()}
