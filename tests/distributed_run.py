@@ -67,11 +67,18 @@ def main(devices, models, activation, file):
         subject._cache["model"] = model
         halves = subject.labels(seed=1), subject.labels(seed=2)
         labels = tree.map_structure(lambda *two: np.concatenate(two), *halves)
-        history = model.fit(
-            mirrored_batch(subject), labels, batch_size=2 * ROWS, epochs=STEPS, shuffle=False,
-            verbose=0,
-        ).history
-        results[f"{model_name}/loss"] = history["loss"]
+        # One epoch of the batch again and again: every epoch costs a new iterator on all devices.
+        losses = []
+        model.fit(
+            *tree.map_structure(
+                lambda array: np.concatenate([array] * STEPS), (mirrored_batch(subject), labels)
+            ),
+            batch_size=2 * ROWS, shuffle=False, verbose=0,
+            callbacks=keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda _, logs, losses=losses: losses.append(logs["loss"])
+            ),
+        )
+        results[f"{model_name}/loss"] = losses
         prediction = model.predict(subject.batch(), verbose=0)
         results[f"{model_name}/prediction"] = np.concatenate(tree.flatten(prediction), axis=-1)
     np.savez(file, **results)
