@@ -281,11 +281,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         )
 
     def _build_for_training(self, batch) -> None:
-        """Makes the variables of optimizer and metrics: a step that makes them is traced twice.
-
-        Args:
-            batch: (x, y, sample_weight) of one batch, arrays or their specs.
-        """
+        """Makes the variables of optimizer and metrics: a step that makes them is traced twice."""
         if self._distribute_strategy is not None or not self.compiled:
             return  # Keras does it there, or says what is missing
         if self.optimizer is not None and not self.optimizer.built:
