@@ -231,7 +231,8 @@ def test_the_first_size_counts_in_every_fit():
         assert int(model._first_rows) == size
 
 
-def test_a_step_is_traced_once():
+@pytest.mark.parametrize("call", ["fit", "train_on_batch"])
+def test_a_step_is_traced_once(call):
     traces = []
 
     class Counted(RecModel):
@@ -244,5 +245,8 @@ def test_a_step_is_traced_once():
     output = PredictionLayer()(keras.layers.Dense(1)(table(inputs["user"])))
     model = Counted(inputs, output, feature_columns=[column])
     model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.AUC(name="auc")])
-    history = model.fit({"user": X["user"]}, Y, verbose=0).history
-    assert len(traces) == 1 and set(history) == {"loss", "auc"}
+    if call == "fit":
+        figures = model.fit({"user": X["user"]}, Y, verbose=0).history
+    else:
+        figures = model.train_on_batch({"user": X["user"]}, Y, return_dict=True)
+    assert len(traces) == 1 and set(figures) == {"loss", "auc"}
