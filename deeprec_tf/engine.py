@@ -179,6 +179,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
             cached = self._cut()
             # Past Keras's attribute tracking: the cut owns nothing and must not be saved.
             object.__setattr__(self, "_cut_for_prediction", cached)
+        cached[0].run_eagerly = self.run_eagerly
         return cached
 
     def _cut(self) -> tuple[RecModel, list[str]]:
@@ -289,8 +290,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         metrics = self._compile_metrics
         _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         if y is not None and metrics is not None and not metrics.built:
-            x = {t.name: keras.KerasTensor(t.shape, t.dtype) for t in self.inputs}
-            self._symbolic_build(data_batch=(x, y, sample_weight))
+            self.make_metric_variables(y, sample_weight)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs

@@ -25,6 +25,24 @@ _SHORT = {  # the names that Keras resolves by the labels' shapes
 _SHORT |= {"acc": _SHORT["accuracy"], "ce": _SHORT["crossentropy"]}
 
 
+class _Metrics(keras.Operation):
+    """The metrics of a model as an operation, which Keras can run on shapes alone."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self._model = model
+
+    def call(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        return self._model.compute_metrics(None, y, y_pred, sample_weight=sample_weight)
+
+
+def _shape_of(value: Any) -> Any:
+    """A tensor of that shape and dtype without values; None stays None."""
+    if value is None:
+        return None
+    return keras.KerasTensor(value.shape, keras.backend.standardize_dtype(value.dtype))
+
+
 class TaskLosses(Model):
     """Losses of several tasks; a part of `RecModel`.
 
@@ -185,6 +203,14 @@ class TaskLosses(Model):
         if self.loss_balance is not None:
             y, sample_weight = self._with_all_tasks(y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def make_metric_variables(self, y: Any, sample_weight: Any) -> None:
+        """Makes the variables of the compiled metrics, from arrays or specs of the labels.
+
+        Keras's own way traces the whole model for it; its outputs are known here.
+        """
+        shapes = keras.tree.map_structure(_shape_of, (y, sample_weight))
+        _Metrics(self).compute_output_spec(shapes[0], self.output, shapes[1])
 
     def _with_all_tasks(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
         """Labels and weights of every output: NaN and 1 where none were given."""

@@ -46,22 +46,22 @@ def main(file):
         for name, build in models(make).items():
             with strategy.scope():
                 model = build()
-            history = fit(model, epochs=4).history
+            history = fit(model, epochs=4, eagerly=False).history
             results[f"{name}/{optimizer}/loss"] = history["loss"]
             results[f"{name}/{optimizer}/apart"] = max(
                 np.abs(one - other).max() for one, other in map(_copies, model.trainable_variables)
             )
     one = models(OPTIMIZERS["sgd"])["deepfm"]()
-    results["one/loss"] = fit(one, epochs=4).history["loss"]
+    results["one/loss"] = fit(one, epochs=4, eagerly=False).history["loss"]
     results["one/prediction"] = one.predict(inputs(one), verbose=0)
     with strategy.scope():
         two = models(OPTIMIZERS["sgd"])["deepfm"]()
-    fit(two, epochs=4)
+    fit(two, epochs=4, eagerly=False)
     results["two/prediction"] = two.predict(inputs(two), verbose=0)
     with strategy.scope():
         two.compile("sgd", "binary_crossentropy", steps_per_execution=2)
     try:
-        fit(two)
+        fit(two, eagerly=False)
     except ValueError as error:
         results["refused"] = str(error)
     np.savez(file, **results)

@@ -233,20 +233,27 @@ def test_the_first_size_counts_in_every_fit():
 
 @pytest.mark.parametrize("call", ["fit", "train_on_batch"])
 def test_a_step_is_traced_once(call):
-    traces = []
+    """And the model but for the step: the variables of its metrics come from shapes alone."""
+    traces, calls = [], []
 
     class Counted(RecModel):
         def train_step(self, data):
             traces.append(1)
             return super().train_step(data)
 
+        def call(self, *args, **options):
+            calls.append(1)
+            return super().call(*args, **options)
+
     column = SparseFeat("user", 9, embedding_dim=4)
     inputs, table = build_input_layers([column]), build_embedding_layers([column])["user"]
     output = PredictionLayer()(keras.layers.Dense(1)(table(inputs["user"])))
     model = Counted(inputs, output, feature_columns=[column])
-    model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.AUC(name="auc")])
+    metrics = [keras.metrics.AUC(name="auc"), keras.metrics.F1Score(threshold=0.5, name="f1")]
+    model.compile("adam", "binary_crossentropy", metrics=metrics)
     if call == "fit":
         figures = model.fit({"user": X["user"]}, Y, verbose=0).history
     else:
         figures = model.train_on_batch({"user": X["user"]}, Y, return_dict=True)
-    assert len(traces) == 1 and set(figures) == {"loss", "auc"}
+    assert len(traces) == 1 and set(figures) == {"loss", "auc", "f1"}
+    assert len(calls) == 2, "in the step: compiled, and for batches of another size"

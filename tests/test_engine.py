@@ -225,6 +225,17 @@ def test_builder_arguments_reach_compile():
     assert "mae" in model.fit(X, Y, verbose=0).history
 
 
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_run_eagerly_reaches_the_part_that_predicts(eagerly):
+    model = DIEN(WITH_NEGATIVES, ["item_id"], hidden_units=(4,), use_negsampling=True)
+    model.run_eagerly = eagerly
+    layer, traced = model.get_layer("probability"), []
+    call = layer.call
+    layer.call = lambda *args: (traced.append(tf.inside_function()), call(*args))[1]
+    model.predict_on_batch(batch())
+    assert traced == [not eagerly]
+
+
 def test_default_metric_and_loss():
     model = WideDeep(COLUMNS, hidden_units=(4,))
     assert isinstance(model.loss, keras.losses.BinaryCrossentropy)

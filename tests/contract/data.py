@@ -291,13 +291,16 @@ class Subject:
     @property
     def used_columns(self):
         """Those of the columns that the model reads."""
-        names = set(self.model.input)
-        return [column for column in self.columns if column.name in names]
+        if "inputs" not in self._cache:
+            self._cache["inputs"] = set(self.model.input)
+        return [column for column in self.columns if column.name in self._cache["inputs"]]
 
     def build(self, *, seed=SEED, **compile_options):
         """A new model, from a seed."""
         keras.utils.set_random_seed(seed)
-        return self.builder(*self.arguments, **{**self.options, **compile_options})
+        model = self.builder(*self.arguments, **{**self.options, **compile_options})
+        self._cache["inputs"] = set(model.input)
+        return model
 
     @property
     def model(self):

@@ -1,5 +1,6 @@
 """The recurrence's fast forms, packed for training and padded for inference, against the cell's."""
 
+import functools
 from unittest import mock
 
 import keras
@@ -38,14 +39,16 @@ def built(kind="AUGRU", update_gate="paper", *, sequences=True, dtype="float32")
     return layer
 
 
-def run(layer, x=X, attention=A, mask=MASKS["lengths"], *, form, pull=PULL, jit=False):
-    """States and gradients by sequence, attention and weights, "packed", "padded" or by "cell"."""
-    if not layer.return_sequences:
-        pull = pull[:, -1]
-    extra = () if layer.gru_type == "GRU" else (tf.constant(attention),)
+# Layers that tests only read, each with the steps that were traced for it.
+shared = functools.cache(built)
+
+
+@functools.cache
+def traced(layer, form, jit):
+    """A step of the layer in that form: states and gradients by input and by weight."""
 
     @tf.function(jit_compile=jit)
-    def step(x, *extra):
+    def step(mask, pull, x, *extra):
         with tf.GradientTape() as tape:
             tape.watch([x, *extra])
             states = layer(x, *extra, sequence_mask=mask, training=form == "packed")
@@ -53,8 +56,18 @@ def run(layer, x=X, attention=A, mask=MASKS["lengths"], *, form, pull=PULL, jit=
         sources = [x, *extra, *(weight.value for weight in layer.trainable_weights)]
         return states, *tape.gradient(loss, sources)
 
+    return step
+
+
+def run(layer, x=X, attention=A, mask=MASKS["lengths"], *, form, pull=PULL, jit=False):
+    """States and gradients by sequence, attention and weights, "packed", "padded" or by "cell"."""
+    if not layer.return_sequences:
+        pull = pull[:, -1]
+    extra = () if layer.gru_type == "GRU" else (tf.constant(attention),)
+    mask = None if mask is None else tf.constant(mask)
+    step = traced(layer, form, jit)
     with mock.patch.object(dynamic_gru, "traced_for_xla", lambda: jit or form == "cell"):
-        values = step(tf.constant(x, layer.compute_dtype), *extra)
+        values = step(mask, tf.constant(pull), tf.constant(x, layer.compute_dtype), *extra)
     return [np.asarray(tf.cast(value, "float32")) for value in values]
 
 
@@ -73,12 +86,12 @@ both = pytest.mark.parametrize("form", ["packed", "padded"])
 @both
 @pytest.mark.parametrize("sequences", [True, False])
 def test_equals_the_cell(kind, update_gate, mask, form, sequences):
-    assert_same(built(kind, update_gate, sequences=sequences), form, mask=mask)
+    assert_same(shared(kind, update_gate, sequences=sequences), form, mask=mask)
 
 
 @forms
 def test_xla_and_eager_give_the_same(kind, update_gate):
-    layer = built(kind, update_gate)
+    layer = shared(kind, update_gate)
     graph = run(layer, form="packed")
     for got, wanted in zip(run(layer, form="packed", jit=True), graph, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-5)
@@ -91,7 +104,7 @@ def test_xla_and_eager_give_the_same(kind, update_gate):
 @forms
 @both
 def test_numbers_of_the_twin(kind, update_gate, form):
-    layer = built(kind, update_gate)
+    layer = shared(kind, update_gate)
     weights = gru_weights(weights_of(layer), "", "rc" if kind == "AGRU" else "urc")
     wanted = twin(weights, kind, update_gate, X, A, MASKS["lengths"])
     np.testing.assert_allclose(run(layer, form=form)[0], wanted, atol=1e-5)
@@ -131,29 +144,29 @@ def test_gradient_in_float64(kind, update_gate):
 def test_states_carried_on_give_their_gradient_to_the_last_real_step():
     late = np.zeros_like(PULL)
     late[:, 3:] = PULL[:, 3:]
-    assert_same(built(), mask=MASKS["short"], pull=late)
-    by_x = run(built(), form="packed", mask=MASKS["short"], pull=late)[1]
+    assert_same(shared(), mask=MASKS["short"], pull=late)
+    by_x = run(shared(), form="packed", mask=MASKS["short"], pull=late)[1]
     assert np.all(np.abs(by_x[LENGTHS[:, 0] > 1, 1]).max(-1) > 0)
     assert np.all(by_x[:, 2:] == 0)
 
 
 @both
 def test_no_mask(form):
-    assert_same(built(), form, mask=None)
+    assert_same(shared(), form, mask=None)
 
 
 @both
 @pytest.mark.parametrize(("rows", "steps"), [(1, STEPS), (ROWS, 1), (1, 1)])
 def test_one_row_and_one_step(form, rows, steps):
     at = (slice(rows), slice(steps))
-    assert_same(built(), form, x=X[at], attention=A[at], mask=MASKS["lengths"][at], pull=PULL[at])
+    assert_same(shared(), form, x=X[at], attention=A[at], mask=MASKS["lengths"][at], pull=PULL[at])
 
 
 @forms
 @both
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision(kind, update_gate, dtype, form):
-    assert_same(built(kind, update_gate, dtype=dtype), form, atol=0.15)
+    assert_same(shared(kind, update_gate, dtype=dtype), form, atol=0.15)
 
 
 @pytest.mark.parametrize("training", [True, False])
