@@ -84,11 +84,11 @@ def test_answers_are_the_exact_ranking_without_the_context(trained):
 
 
 def test_the_full_size_trains():
-    """The first 100 steps of T5-small's size, on few pairs and items."""
+    """The first 100 steps of T5-small's size, on few pairs and items and short texts."""
     generator = np.random.default_rng(0)
     codes = random_codes(300, seed=0)
-    tokens = generator.integers(1, 1000, (301, 15)) * (np.arange(301) > 0)[:, None]
-    pairs = np.stack([np.repeat(np.arange(1, 9), 6), generator.integers(1, 301, 48)], axis=1)
+    tokens = generator.integers(1, 1000, (301, 3)) * (np.arange(301) > 0)[:, None]
+    pairs = np.stack([np.repeat(np.arange(1, 9), 3), generator.integers(1, 301, 24)], axis=1)
     x = {name: values[:1] for name, values in ColaRecRows(pairs, codes)(0).items()}
     model = build(
         tokens, codes, num_users=8, preset="short", hidden_size=512, num_layers=6, num_heads=8,
@@ -306,18 +306,6 @@ def test_saved_and_exported_models_answer_alike(trained, tmp_path):
         got = artifact({n: v.astype(artifact.inputs[n].dtype) for n, v in x.items()})
         np.testing.assert_array_equal(got["ids"], wanted["ids"])
         np.testing.assert_allclose(got["scores"], wanted["scores"], atol=1e-4)
-
-
-def test_the_size_of_t5_small_trains():
-    model = build(
-        hidden_size=512, num_layers=6, num_heads=8, preset="short", dropout=0.1,
-        optimizer=keras.optimizers.AdamW(5e-4, global_clipnorm=1.0),
-    )  # fmt: skip
-    model.run_eagerly = True  # one step: not worth a trace
-    loss = model.train_on_batch(
-        {name: values[:2] for name, values in ROWS(0).items()}, return_dict=True
-    )["loss"]
-    assert np.isfinite(loss) and model.count_params() > 40e6
 
 
 @pytest.mark.parametrize(
