@@ -84,11 +84,11 @@ def test_answers_are_the_exact_ranking_without_the_context(trained):
 
 
 def test_the_full_size_trains():
-    """The first 100 steps of T5-small's size, on few pairs and items and short texts."""
+    """The first 100 steps of T5-small's size, on few pairs and items."""
     generator = np.random.default_rng(0)
     codes = random_codes(300, seed=0)
-    tokens = generator.integers(1, 1000, (301, 3)) * (np.arange(301) > 0)[:, None]
-    pairs = np.stack([np.repeat(np.arange(1, 9), 3), generator.integers(1, 301, 24)], axis=1)
+    tokens = generator.integers(1, 1000, (301, 15)) * (np.arange(301) > 0)[:, None]
+    pairs = np.stack([np.repeat(np.arange(1, 9), 6), generator.integers(1, 301, 48)], axis=1)
     x = {name: values[:1] for name, values in ColaRecRows(pairs, codes)(0).items()}
     model = build(
         tokens, codes, num_users=8, preset="short", hidden_size=512, num_layers=6, num_heads=8,
