@@ -32,8 +32,8 @@ class _Metrics(keras.Operation):
         super().__init__()
         self._model = model
 
-    def call(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
-        return self._model.compute_metrics(None, y, y_pred, sample_weight=sample_weight)
+    def call(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        return self._model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
 def _shape_of(value: Any) -> Any:
@@ -210,7 +210,7 @@ class TaskLosses(Model):
         Keras's own way traces the whole model for it; its outputs are known here.
         """
         shapes = keras.tree.map_structure(_shape_of, (y, sample_weight))
-        _Metrics(self).compute_output_spec(shapes[0], self.output, shapes[1])
+        _Metrics(self).compute_output_spec(self.input, shapes[0], self.output, shapes[1])
 
     def _with_all_tasks(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
         """Labels and weights of every output: NaN and 1 where none were given."""
