@@ -21,7 +21,7 @@ STEPS = 4
 # Traced on both replicas, as users run them: some of every family. The others, those that generate
 # codes among them, go through the same replicas one operation at a time, at a half to a fifth of
 # the seconds.
-TRACED = ("DeepFM", "DIN", "DIEN", "MMoE", "DSSM", "SASRec", "LightGCN", "HLLM")
+TRACED = ("DeepFM", "DIN", "DIEN", "MMoE", "DSSM", "SASRec", "HSTU", "LightGCN", "HLLM")
 
 
 def mirrored_batch(subject):

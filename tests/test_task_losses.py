@@ -282,7 +282,7 @@ def test_every_method_trains_under_xla_and_half_precision_and_resumes(method, tm
         history = model.fit(dict(X), Y, batch_size=3, epochs=3, shuffle=False, verbose=0)
         return model, history.history["loss"]
 
-    model, plain = trained("float32")
+    model, plain = trained("float32", eagerly=True)
     assert plain[-1] < plain[0]
     compiled, losses = trained("float32", jit_compile=True)
     assert compiled.jit_compile is True

@@ -39,7 +39,10 @@ def tensors(batch):
 def predictions(model, batch):
     """Output by name, float32 arrays, from a plain call; a recall model's without its losses."""
     with state_kept(model):
-        output = model(clean(model, batch), training=False)
+        return _arrays(model, model(clean(model, batch), training=False))
+
+
+def _arrays(model, output):
     if model.has_row_loss:
         output = {name: value for name, value in output.items() if name != ROW_LOSS}
     output = output if isinstance(output, dict) else {"output": output}
@@ -241,15 +244,14 @@ def check_padding(subject):
     model, batch, labels = subject.model, subject.batch(), subject.labels()
     wanted = _answers(model, batch, labels)
     longer = lengthened(subject.columns, batch, MAXLEN - STEPS)
-    longer = {name: longer[name] for name in batch}
-    _same_answers(_answers(model, longer, labels), wanted, "longer padding")
     before = _padded_tables(subject)
     try:
         for (name, linear), old in before.items():
             noisy = old.copy()
             noisy[0] = np.random.default_rng(1).normal(size=old.shape[1]) * 3
             set_table_values(model, name, noisy, linear=linear)
-        _same_answers(_answers(model, longer, labels), wanted, "noise in row 0")
+        got = _answers(model, {name: longer[name] for name in batch}, labels)
+        _same_answers(got, wanted, "longer padding, noise in row 0")
     finally:
         for (name, linear), old in before.items():
             set_table_values(model, name, old, linear=linear)
@@ -274,10 +276,14 @@ def _padded_tables(subject):
 
 
 def _answers(model, batch, labels):
-    answers = predictions(model, batch)
+    x, y = clean(model, batch), lifted(model, labels)
+    with state_kept(model):
+        output = model(x, training=False)
+        loss = model.compute_loss(x, y, output, None, training=False)
+    answers = _arrays(model, output)
     if any(_draws_by_shape(layer) for layer in model.layers):
         return answers  # longer padding takes more draws, so other ones fall on the real steps
-    answers["loss"] = loss_of(model, batch, labels, training=False)
+    answers["loss"] = np.asarray(loss)
     answers["training loss"] = loss_of(model, batch, labels, training=True)
     return answers
 
