@@ -199,7 +199,7 @@ class _IdMaps:
         table_of = {column.name: str(column.embedding_name) for column in columns}
         parts = [part for part in map(sparse_column, columns) if part is not None]
         self.hashed = {str(part.embedding_name) for part in parts if part.use_hash}
-        self._maps: dict[str, np.ndarray] | None = None if ids is None else {}
+        maps: dict[str, np.ndarray] = {}
         for name, array in (ids or {}).items():
             array, table = np.asarray(array), table_of.get(name, name)
             if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -207,13 +207,14 @@ class _IdMaps:
                     f"{OWNER}: ids[{name!r}] must be integers (old number of ids,), entry i the "
                     f"new id of what was id i, got {array.dtype} of shape {array.shape}."
                 )
-            if not np.array_equal(self._maps.setdefault(table, array), array):  # type: ignore[union-attr]
+            if not np.array_equal(maps.setdefault(table, array), array):
                 raise ValueError(
                     f"{OWNER}: ids has two different maps for table {table!r}, one of them "
                     f"{name!r}. Columns of one table share their ids."
                 )
         for name, array in (ids or {}).items():  # a table of the column's name beside its own
-            self._maps.setdefault(name, np.asarray(array))  # type: ignore[union-attr]
+            maps.setdefault(name, np.asarray(array))
+        self._maps = None if ids is None else maps
 
     def moves(self, table: str) -> bool:
         """Whether a table's ids are others now."""
