@@ -22,7 +22,7 @@ from deeprec_tf.training import keep_freed_memory
 
 # The workers of pytest-xdist share the machine: one thread each.
 THREADS = 1 if os.environ.get("PYTEST_XDIST_WORKER") else 2
-# A model of full size takes a third less time when its pages are not cleared in every step.
+# The pages of a model of full size are not cleared anew in every step.
 keep_freed_memory()
 # On a GPU the compiler would round products to 10 bits; the twins of NumPy do not.
 tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -279,11 +279,10 @@ def _answers(model, batch, labels):
     x, y = clean(model, batch), lifted(model, labels)
     with state_kept(model):
         output = model(x, training=False)
-        loss = model.compute_loss(x, y, output, None, training=False)
-    answers = _arrays(model, output)
-    if any(_draws_by_shape(layer) for layer in model.layers):
-        return answers  # longer padding takes more draws, so other ones fall on the real steps
-    answers["loss"] = np.asarray(loss)
+        answers = _arrays(model, output)
+        if any(_draws_by_shape(layer) for layer in model.layers):
+            return answers  # longer padding takes more draws, so other ones fall on the real steps
+        answers["loss"] = np.asarray(model.compute_loss(x, y, output, None, training=False))
     answers["training loss"] = loss_of(model, batch, labels, training=True)
     return answers
 

@@ -56,7 +56,7 @@ class RowsByLength:
         others = [
             tf.split(_take(tf.reshape(one, (-1, 1)), self._source), self._sizes) for one in more
         ]
-        # One trace for all groups: the first step takes half to five sixths of the time.
+        # One trace for all groups, for the sake of the first step.
         signature = [
             tf.TensorSpec([None, None, width], sequence.dtype),
             tf.TensorSpec([None, None], tf.bool),
