@@ -46,7 +46,10 @@ class InBatch:
         counts: occurrences by item id, array (V,), for the logQ correction: popular items are
             drawn often as others' positives, and would be punished for it.
         frequency: in place of counts, "streaming" or a `Streaming(…)`: estimated from the batches.
-        correct_positive: whether the positive's score is corrected too.
+        correct: whether scores are corrected by these; losses other than the softmax are usually
+            used without. None corrects for the softmax alone.
+        correct_positive: whether the positive's score is corrected too; beside other sets of
+            negatives it is by the first that corrects, and by none where one says no.
         hide_seen: whether items of the row's own history do not count.
         hardest: how many of the highest scores count; all when None.
         memory: how many items of earlier batches are candidates too, by the vectors they had then
@@ -55,7 +58,8 @@ class InBatch:
             text under another id is no negative. All do when None.
 
     Raises:
-        ValueError: counts and a frequency, an unknown one, or a number below 1.
+        ValueError: counts and a frequency, an unknown one, neither where `correct` is True, or a
+            number below 1.
     """
 
     number: int | None = None
@@ -66,6 +70,7 @@ class InBatch:
     frequency: str | Streaming | None = None
     memory: int | None = None
     hide_similar: float | None = None
+    correct: bool | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(
@@ -79,6 +84,10 @@ class InBatch:
         if self.frequency is not None and self.counts is not None:
             raise ValueError(
                 "InBatch: counts and frequency were given; counts are exact, so drop frequency."
+            )
+        if self.correct and self.frequency is None and self.counts is None:
+            raise ValueError(
+                "InBatch: correct=True needs counts or frequency='streaming'. Give one of them."
             )
 
     @property
@@ -156,6 +165,9 @@ class Given:
     def __post_init__(self) -> None:
         _check_numbers("Given", hardest=self.hardest)
 
+
+# The negatives of two towers: nothing need be known of the data before.
+CORRECTED_IN_BATCH = InBatch(frequency="streaming")
 
 Candidates = AllItems | InBatch | Sampled | Given
 _BY_NAME = {"all": AllItems, "in_batch": InBatch, "given": Given}

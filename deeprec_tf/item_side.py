@@ -59,6 +59,8 @@ def two_sided_tables(
 class ItemSide:
     """How items become vectors: the positive of a row, the catalogue, or any ids.
 
+    `has_bias` says whether the last number of a vector is a bias, not what the item is like.
+
     Args:
         columns: the item's columns, its id first; those of given negatives may stand among them.
         inputs: Inputs by name.
@@ -68,6 +70,8 @@ class ItemSide:
             columns besides the id where a loss needs items that are not in the batch.
         owner: the model's name, for messages.
     """
+
+    has_bias = False
 
     def __init__(
         self, columns: Sequence[FeatureColumn], inputs: Tensors, tables: Tables,
@@ -136,11 +140,14 @@ class ItemSide:
             if column.name in features:
                 continue
             if column.name not in self._features:
+                of_history = (
+                    f"for the history alone a column {HISTORY_PREFIX + column.name!r} does, "
+                    if isinstance(column, SparseFeat) else ""
+                )
                 raise ValueError(
                     f"{self.owner}: {column.name!r} is wanted of items that are not the row's own. "
-                    f"Pass item_table={{{column.name!r}: array}}, row i that of item i; for the "
-                    f"history alone a column {HISTORY_PREFIX + column.name!r} does, for negatives "
-                    "there is 'in_batch'."
+                    f"Pass item_table={{{column.name!r}: array}}, row i that of item i; "
+                    f"{of_history}for negatives there is 'in_batch'."
                 )
             features[column.name] = self._features[column.name](ids)
         return features

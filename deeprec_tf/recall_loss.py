@@ -29,6 +29,7 @@ def loss_against(
         ValueError: sets that don't go with each other, with the loss, or with the model.
     """
     candidates, positive_log_q = [], None
+    corrects_positive = all(getattr(one, "correct_positive", True) for one in sets)
     for place, one in enumerate(sets):
         if isinstance(one, InBatch):
             ids, vectors = _of_batch(one, labels, positives, f"memory_{place}")
@@ -47,7 +48,7 @@ def loss_against(
             continue
         of_labels, of_candidates = log_q
         candidates.append((ids, vectors, of_candidates))
-        if positive_log_q is None and getattr(one, "correct_positive", True):
+        if positive_log_q is None and corrects_positive:
             positive_log_q = of_labels
     # Given ones are there for certain: a correction of 0, which goes with all others.
     drawn = [c for c, one in zip(candidates, sets, strict=True) if not isinstance(one, Given)]
@@ -74,7 +75,8 @@ def loss_against(
         )
     return RetrievalLoss(
         loss, temperature, hardest=[one.hardest for one in sets],
-        similar=[getattr(one, "hide_similar", None) for one in sets], name=ROW_LOSS,
+        similar=[getattr(one, "hide_similar", None) for one in sets], has_bias=items.has_bias,
+        name=ROW_LOSS,
     )(
         queries, positives, labels, candidates, positive_log_q=positive_log_q,
         seen=seen if True in hidden else None,
@@ -99,10 +101,9 @@ def _log_q(
     one: InBatch | Sampled, size: int, loss: Any, labels: Any, ids: Any, name: str
 ) -> tuple[Any, Any] | None:
     """Logarithms of expected counts of labels and candidates, or None without correction."""
+    if not (isinstance(loss, losses.Softmax) if one.correct is None else one.correct):
+        return None
     if isinstance(one, Sampled):
-        is_corrected = isinstance(loss, losses.Softmax) if one.correct is None else one.correct
-        if not is_corrected:
-            return None
         probability = ItemProbability(
             size, one.distribution, counts=one.counts, alpha=one.alpha, times=one.number, name=name
         )

@@ -21,6 +21,8 @@ class BiasedItems(ItemSide):
     sequence model reads of its history, `encode`, is v alone.
     """
 
+    has_bias = True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.bias = TableEmbedding(

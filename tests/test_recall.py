@@ -29,6 +29,12 @@ def user():
     return [SparseFeat("user", 3)]
 
 
+def loss_of_equal_scores(sets):
+    x = {"user": np.zeros(ROWS, int), "item_id": X["item_id"]}
+    model = DSSM(user(), COLUMNS, hidden_units=(4,), negatives=sets, temperature=1e6)
+    return model.evaluate(x, batch_size=ROWS, verbose=0)
+
+
 @pytest.mark.parametrize(
     "sets",
     [
@@ -38,12 +44,39 @@ def user():
 )
 def test_corrected_sets_count_what_they_are_drawn_for(sets):
     """With equal scores each set estimates the catalogue's sum of exponentials: two give twice."""
-    x = {"user": np.zeros(ROWS, int), "item_id": X["item_id"]}
-    model = DSSM(user(), COLUMNS, hidden_units=(4,), negatives=sets, temperature=1e6)
-    loss = model.evaluate(x, batch_size=ROWS, verbose=0)
-    logs = np.log(SHARES[x["item_id"] - 1] * ROWS)  # what the positive is corrected by
+    logs = np.log(SHARES[X["item_id"] - 1] * ROWS)  # what the positive is corrected by
     wanted = np.mean(np.log(np.exp(-logs) + 2 * ITEMS) + logs)
-    assert loss == pytest.approx(wanted, abs=0.25)
+    assert loss_of_equal_scores(sets) == pytest.approx(wanted, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected_count"),
+    [
+        ([Sampled(2000), InBatch(counts=COUNTS)], 2000 / ITEMS),  # the first that corrects
+        ([InBatch(counts=COUNTS, correct_positive=False), Sampled(2000)], 1.0),
+        ([Sampled(2000), InBatch(counts=COUNTS, correct_positive=False)], 1.0),
+    ],
+)
+def test_what_the_positive_is_corrected_by(sets, expected_count):
+    log = math.log(expected_count)
+    wanted = math.log(math.exp(-log) + 2 * ITEMS) + log
+    assert loss_of_equal_scores(sets) == pytest.approx(wanted, abs=0.25)
+
+
+def test_the_batch_corrects_the_softmax_alone():
+    x = {"user": np.arange(ROWS) % 3, "item_id": X["item_id"]}
+    for loss in ("triplet", "bpr"):
+        corrected, plain = (
+            keras.utils.set_random_seed(1) or DSSM(
+                user(), COLUMNS, hidden_units=(4,), loss=loss, negatives=one
+            ).evaluate(x, batch_size=ROWS, verbose=0)
+            for one in (InBatch(counts=COUNTS), InBatch())
+        )
+        assert corrected == plain
+    asked = DSSM(user(), COLUMNS, loss="bpr", negatives=InBatch(counts=COUNTS, correct=True))
+    assert any(layer.name == "log_q_0" for layer in asked.layers)
+    with pytest.raises(ValueError, match="InBatch: correct=True needs counts or frequency"):
+        InBatch(correct=True)
 
 
 @pytest.mark.parametrize("builder", ["rows", "steps"])

@@ -6,7 +6,8 @@ Leave-one-out: of every user the last item is the test, the one before it the va
 is for training; all items compete, those that the user has seen left out. Validation NDCG@10
 chooses the epoch, the test items are ranked once. The rows of a model that is trained at every
 position are the users; else every prefix is one. A run that is broken off goes on from its last
-epoch (checkpoints in `--checkpoints`); a finished run is not run again.
+epoch (checkpoints in `--checkpoints`); a finished run is not run again. What takes weeks on two
+cores, `FULL_SIZE`, runs only where it is named.
 """
 
 from __future__ import annotations
@@ -90,20 +91,45 @@ class Run:
         arguments: of the builder; a dropout of None is the data set's own.
         prefixes: whether a row is trained for every prefix of a history, not one a user.
         remark: what a reader of the row must know.
-        rate: learning rate of Adam; None takes the data set's.
+        rate: learning rate of Adam, or the schedule of one; None takes the data set's.
+        width: of the item table.
+        batch: rows a step; None takes the usual number.
+        epochs: the most that it is trained; None takes the data set's number.
     """
 
     builder: Any
     arguments: dict[str, Any] = field(default_factory=dict)
     prefixes: bool = False
     remark: str = ""
-    rate: float | None = None
+    rate: float | Callable[[], keras.optimizers.schedules.LearningRateSchedule] | None = None
+    width: int = WIDTH
+    batch: int | None = None
+    epochs: int | None = None
+
+
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Up to the highest rate in a straight line, and down to 0 in another."""
+
+    def __init__(self, highest: float, warm: int, steps: int) -> None:
+        self.highest, self.warm, self.steps = highest, warm, steps
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of a step."""
+        step = keras.ops.cast(step, "float32")
+        left = (self.steps - step) / (self.steps - self.warm)
+        return self.highest * keras.ops.clip(keras.ops.minimum(step / self.warm, left), 0.0, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {"highest": self.highest, "warm": self.warm, "steps": self.steps}
 
 
 # MovieLens-1M has 44 % of its times here, and the days of Amazon's reviews are not at hand.
 NO_TIMES = "without times"
 
 SASREC = {"num_heads": 1, "dropout": None}
+DSSM = {"hidden_units": (128, 64), "dropout": 0.2}
+HSTU_LARGE = {"num_layers": 8, "num_heads": 2, "dropout": None}
 BCE = {"loss": "bce", "negatives": Sampled(1, each=True)}
 RUNS = {
     "popularity": Run(fit_popularity),
@@ -120,10 +146,18 @@ RUNS = {
         rate=RATE,
     ),
     "GRU4Rec": Run("GRU4Rec", {"dropout": None}),
-    "BERT4Rec": Run("BERT4Rec", {"mask_share": 0.4}),
+    "BERT4Rec": Run(
+        "BERT4Rec", {"mask_share": 0.4},
+        remark="reduced: it stops as the others do, after 128 rows a step, where 400,000 steps of "
+        "256 rows are published",
+    ),
     "NARM": Run("NARM", {"hidden_size": 64}, prefixes=True),
     "YoutubeDNN": Run("YoutubeDNN", {"hidden_units": (128,), "dropout": 0.2}, prefixes=True),
-    "DSSM": Run("DSSM", {"hidden_units": (128, 64), "dropout": 0.2}, prefixes=True),
+    "DSSM": Run("DSSM", DSSM, prefixes=True),
+    "DSSM, uncorrected": Run(
+        "DSSM", {**DSSM, "negatives": "in_batch"}, prefixes=True,
+        remark="popular items are punished for coming often (no logQ)",
+    ),
     "MIND": Run("MIND", {"dropout": 0.2}, prefixes=True),
     "ComiRec": Run("ComiRec", {}, prefixes=True),
     "HSTU": Run("HSTU", {"transformer_params": {"dropout": None}}, remark=NO_TIMES, rate=RATE),
@@ -134,8 +168,21 @@ RUNS = {
     ),
     "HSTU-large": Run(
         "HSTU",
-        {"transformer_params": {"num_layers": 8, "num_heads": 2, "dropout": None}},
-        remark=NO_TIMES, rate=RATE,
+        {"transformer_params": HSTU_LARGE},
+        remark=f"reduced: at most 60 epochs, of width 64, where 100 of width 50 are published; "
+        f"{NO_TIMES}",
+        rate=RATE,
+    ),
+}
+# As published for MovieLens-1M. BERT4Rec's steps are 16,667 epochs of 24.
+FULL_SIZE = {
+    "BERT4Rec, as published": Run(
+        "BERT4Rec", {"mask_share": 0.2}, rate=lambda: WarmUp(1e-4, 10_000, 400_000), batch=256,
+        epochs=16_667, remark="as published for MovieLens-1M",
+    ),
+    "HSTU-large, as published": Run(
+        "HSTU", {"transformer_params": HSTU_LARGE}, rate=RATE, width=50, epochs=100,
+        remark=f"as published for MovieLens-1M; {NO_TIMES}",
     ),
 }
 
@@ -222,11 +269,7 @@ def trained(
         the training before this process took (`earlier`).
     """
     keras.utils.set_random_seed(seed)
-    arguments = _with_dropout(run.arguments, data.dropout)
-    model = getattr(models, run.builder)(
-        *next_item_columns(parts.items, data.maxlen, WIDTH), **arguments,
-        optimizer=keras.optimizers.Adam(run.rate or data.rate, beta_2=0.98),
-    )
+    model = built(run, data, parts.items)
     model.shuffle_seed = seed
     k = data.watched.split("@")[1]
     stop = keras.callbacks.EarlyStopping(
@@ -240,13 +283,24 @@ def trained(
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
-        batch_size=PREFIX_BATCH if run.prefixes else BATCH, epochs=data.epochs, verbose=2,
+        batch_size=run.batch or (PREFIX_BATCH if run.prefixes else BATCH),
+        epochs=run.epochs or data.epochs, verbose=2,
         callbacks=[watch, stop, budget, backup],
     )
     return model, {
         "parameters": model.count_params(), **chosen(history, data.watched),
         "earlier": budget.earlier,
     }  # fmt: skip
+
+
+def built(run: Run, data: Data, items: int) -> Any:
+    """The model of a run for so many items, compiled."""
+    rate = run.rate() if callable(run.rate) else run.rate or data.rate
+    return getattr(models, run.builder)(
+        *next_item_columns(items, data.maxlen, run.width),
+        **_with_dropout(run.arguments, data.dropout),
+        optimizer=keras.optimizers.Adam(rate, beta_2=0.98),
+    )
 
 
 def chosen(history: keras.callbacks.History, watched: str) -> dict[str, Any]:
@@ -297,7 +351,8 @@ def with_last(rows: dict) -> np.ndarray:
 
 
 def run_all(
-    table: str, data: dict[str, Data], runs: dict[str, Run], read: Callable[[str], Any]
+    table: str, data: dict[str, Data], runs: dict[str, Run], read: Callable[[str], Any],
+    only_named: dict[str, Run] | None = None,
 ) -> None:
     """Runs what a table lacks, all models of one seed before the next seed.
 
@@ -306,13 +361,16 @@ def run_all(
         data: the data sets by their key.
         runs: the models by their name; baselines have one seed.
         read: gives the parts of a data set by its key; called when it is first needed.
+        only_named: further models, which run where `--models` names them.
     """
     parser = argparse.ArgumentParser(description=f"Runs what the table {table} lacks.")
     parser.add_argument("--data", nargs="+", default=list(data), choices=list(data))
-    parser.add_argument("--models", nargs="+", default=list(runs), choices=list(runs))
+    every = runs | (only_named or {})
+    parser.add_argument("--models", nargs="+", default=list(runs), choices=list(every))
     parser.add_argument("--seeds", nargs="+", type=int, default=range(3))
     parser.add_argument("--checkpoints", type=Path, default=Path(f"runs/{table}"))
     options = parser.parse_args()
+    runs = every
     use_one_thread()
     keep_freed_memory()
     rows = Rows(table)
@@ -337,4 +395,4 @@ def run_all(
 
 
 if __name__ == "__main__":
-    run_all("next_item", DATA, RUNS, lambda key: LeaveOneOut(DATA[key]))
+    run_all("next_item", DATA, RUNS, lambda key: LeaveOneOut(DATA[key]), FULL_SIZE)

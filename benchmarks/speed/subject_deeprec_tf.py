@@ -117,7 +117,9 @@ class DeepRecSubject(FitSubject):
             self.model = builder(*columns, **NEXT_ITEM[model])
         elif model == "DSSM":
             columns = self._two_sides(data)
-            self.model = builder(*columns, hidden_units=HIDDEN_UNITS, temperature=TEMPERATURE)
+            self.model = builder(  # uncorrected, as in the others
+                *columns, hidden_units=HIDDEN_UNITS, temperature=TEMPERATURE, negatives="in_batch"
+            )
         elif model in MULTITASK:
             columns = [self._sparse(name, rows) for name, rows in data.table_rows.items()]
             self.model = builder(columns, **MULTITASK[model])

@@ -22,6 +22,9 @@ def hide_ids(ids: Any, share: float, *, seed: Seed, oov_id: int = OOV_ID) -> np.
     and out of vocabulary, is then scored by its features. This is the dropout of DropoutNet for
     ids: Volkovs et al., "DropoutNet: Addressing Cold Start in Recommender Systems", NIPS 2017.
 
+    The loss must take the right item by the features of its row. With `negatives="all"`, and in
+    models trained at every step, the id alone says which one it is: there hidden ids teach nothing.
+
     Args:
         ids: integer array of any shape; padding, 0, is not hidden.
         share: probability of each id to be hidden, in [0, 1].

@@ -62,7 +62,9 @@ def evaluate_retrieval(
         targets: ids that each user is to find: (N,), one a user; (N, M) padded with 0; or N lists.
         items: the catalogue, one row an item: dict of arrays or DataFrame with the inputs of the
             item tower, the id among them; id 0 is left out. When left out, all ids of a
-            `RecModel`, whose item tower reads an id alone or that has an `item_table`.
+            `RecModel`, whose item tower reads an id alone or that has an `item_table`; with the
+            ids of a `FeatureEncoder`, whose 1 stands for what it does not know, give
+            `{"item_id": encoder.vocabulary("item_id").ids}`.
         seen: ids that each user has seen, in the forms of `targets`, such as the history's input;
             none when left out. Ids that are not in the catalogue don't matter.
         k: length of the lists, or several of them.

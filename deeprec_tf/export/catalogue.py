@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 import numpy as np
 
 from deeprec_tf.engine import RecModel
-from deeprec_tf.features import SparseFeat
+from deeprec_tf.features import FeatureColumn, SparseFeat
 from deeprec_tf.layers.retrieval.all_items import ItemFeatures
 
 
@@ -35,7 +35,7 @@ def own_catalogue(
     others = [other for other in names if other != name]
     tables: dict[str, Any] = {other: held.get(f"all_{other}") for other in others}
     own = next((column for column in columns if column.name == name), None)
-    if not isinstance(own, SparseFeat) or own.use_hash or None in tables.values():
+    if own is None or not pads_with_zero(own) or None in tables.values():
         names = [column.name for column in columns] or names
         raise ValueError(
             f"{owner}: items is missing. The item tower reads {names}: give a dict or "
@@ -43,3 +43,8 @@ def own_catalogue(
         )
     features = {other: np.array(layer.table)[1:] for other, layer in tables.items()}
     return {name: np.arange(1, own.vocabulary_size, dtype=np.int32), **features}
+
+
+def pads_with_zero(column: FeatureColumn) -> TypeGuard[SparseFeat]:
+    """Whether the column holds plain ids, of which 0 stands for no item."""
+    return isinstance(column, SparseFeat) and not column.use_hash

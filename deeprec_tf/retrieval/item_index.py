@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from deeprec_tf.export.catalogue import own_catalogue
+from deeprec_tf.export.catalogue import own_catalogue, pads_with_zero
 from deeprec_tf.export.cuts import ITEM_VECTOR, item_encoder
 from deeprec_tf.graph import inputs_of
 from deeprec_tf.retrieval.backend import Backend
@@ -142,8 +142,10 @@ class ItemIndex:
         Args:
             model: a model with the joint `item_vector`, freshly trained or reloaded.
             items: arrays (V, ...) by input name of the item tower, or a DataFrame; more names
-                may be given. Every item that the model knows when None, where its tower reads
-                the id alone or the model holds the other features (`item_table`).
+                may be given, and rows of the id 0, padding, are left out. When None every id
+                from 1 on, where the tower reads the id alone or the model holds the other
+                features (`item_table`). A `FeatureEncoder` has what it does not know at id 1:
+                with one, give `{"item_id": encoder.vocabulary("item_id").ids}`.
             ids: the items' ids (V,), or the name of the column of `items` that holds them;
                 the tower's own input when it has only one, and the model's first column of the
                 item when items is None.
@@ -159,8 +161,8 @@ class ItemIndex:
         """
         tower = item_encoder(model)
         inputs = [tensor.name for tensor in inputs_of(keras.tree.flatten(tower.output))]
+        columns = getattr(tower, "feature_columns", ())
         if items is None:
-            columns = getattr(tower, "feature_columns", ())
             first = columns[0].name if columns else inputs[0]
             items = own_catalogue(_OWNER, model, tower, first)
             ids = first if ids is None else ids
@@ -177,13 +179,17 @@ class ItemIndex:
                     "ids: ids='item_id', or give an array."
                 )
             ids = inputs[0]
+        arrays = {name: np.asarray(items[name]) for name in inputs}
         if isinstance(ids, str):
             if ids not in items:
                 raise ValueError(
                     f"{_OWNER}: ids={ids!r} is no column of items, which has {list(items)}."
                 )
-            ids = items[ids]
-        arrays = {name: np.asarray(items[name]) for name in inputs}
+            pads = any(column.name == ids and pads_with_zero(column) for column in columns)
+            ids = np.asarray(items[ids])
+            if pads and ids.ndim == 1:
+                arrays = {name: array[ids != 0] for name, array in arrays.items()}
+                ids = ids[ids != 0]
         vectors = tower.predict(arrays, batch_size=batch_size, verbose=0)[ITEM_VECTOR]
         return cls(backend).build(vectors, ids)
 

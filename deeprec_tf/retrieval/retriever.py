@@ -55,7 +55,8 @@ def export_retriever(
         model: a model with the joints `user_vector` and `item_vector`, trained or reloaded.
         items: inputs of the item tower by name, as ids, (V, ...) each, or a DataFrame; or a
             built `ItemIndex`, whose back-end is left out: the answer is always exact. None for
-            every item that the model knows, as for `ItemIndex.of_model`.
+            every item that the model knows, as for `ItemIndex.of_model`, and that has a raw key
+            where there is an encoder.
         path: local folder of the model; versions are its subfolders, as for `export_saved_model`.
         k: number of items in an answer.
         ids: as for `ItemIndex.of_model`; with an `ItemIndex`, the name of the item column.
@@ -90,6 +91,10 @@ def export_retriever(
     tower = user_encoder(model)
     item_name = _item_name(model, items, ids)
     index = items if isinstance(items, ItemIndex) else ItemIndex.of_model(model, items, ids)
+    if items is None and item_name is not None and hasattr(encoder, "vocabulary"):
+        # Unknown items have an id, but no key.
+        known = np.isin(index.ids, encoder.vocabulary(item_name).ids)
+        index = ItemIndex().build(index.vectors[known], index.ids[known])
     k = checked_number(_OWNER, k, len(index.ids))
     _check_width(tower, index)
     histories = _checked_histories(model, tower, index, exclude, item_name)

@@ -91,7 +91,7 @@ def catalogue_loss(queries, labels, items, temperature):
 
 def retrieval_loss(
     loss, queries, positives, labels, sets, *, temperature=1.0, positive_log_q=None, seen=None,
-    hardest=None, bias=0.0, similar=None,
+    hardest=None, bias=0.0, similar=None, has_bias=False,
 ):
     """Sets of (ids, vectors, log_q or None); `loss` takes a score and a list of scores."""
     losses = {}
@@ -109,9 +109,12 @@ def retrieval_loss(
                 at = (k,) if shared else (*place, k)
                 if ids[at] in (0, own) or (seen is not None and ids[at] in seen[row]):
                     continue
-                norms = np.linalg.norm(positives[place]) * np.linalg.norm(vectors[at])
+                one, other = positives[place], vectors[at]
+                if has_bias:
+                    one, other = one[:-1], other[:-1]
+                norms = np.linalg.norm(one) * np.linalg.norm(other)
                 if similar and similar[number] is not None and (
-                    float(positives[place] @ vectors[at]) > similar[number] * norms
+                    float(one @ other) > similar[number] * norms
                 ):
                     continue
                 score = float(queries[place] @ vectors[at]) / temperature + bias

@@ -108,6 +108,13 @@ def test_of_a_model_that_holds_the_features_of_its_items(tmp_path):
         ItemIndex.of_model(bare)
 
 
+def test_padding_is_no_item_of_a_model():
+    model = towers()
+    with_padding = ItemIndex.of_model(model, {"item_id": np.arange(50)})
+    assert with_padding.ids.tolist() == list(range(1, 50))
+    np.testing.assert_array_equal(with_padding.vectors, ItemIndex.of_model(model).vectors)
+
+
 def test_of_a_model_without_towers():
     entry = keras.Input((1,), name="x")
     model = keras.Model({"x": entry}, {"score": keras.layers.Dense(1)(entry)}, name="plain")

@@ -208,9 +208,16 @@ def test_with_an_encoder_raw_values_go_in_and_raw_keys_come_out(tmp_path, encode
     assert_same(serve(folder, {**x, "seen": seen}, "ids"), wanted)
 
 
+def test_every_item_of_the_encoder_and_none_that_it_does_not_know(tmp_path, encoded):
+    encoder, model, items = encoded("text")
+    raw = {"user": np.array([5]), "hist_item": np.array([["anna"]], dtype=object)}
+    folder = export_retriever(model, None, tmp_path, k=len(items), encoder=encoder)
+    assert sorted(serve(folder, raw)["ids"][0].tolist()) == sorted(key.encode() for key in items)
+
+
 def test_an_encoder_that_does_not_know_the_items(tmp_path, encoded):
     encoder, model, _ = encoded("text")
-    with pytest.raises(ValueError, match="the item 0 stands for no key of 'item', whose ids are 2"):
+    with pytest.raises(ValueError, match="the item 1 stands for no key of 'item', whose ids are 2"):
         export_retriever(model, {"item": np.arange(5)}, tmp_path, k=2, encoder=encoder)
     ids = encoder.vocabulary("item").ids
     items = {"item": ids, "number": ids}

@@ -24,12 +24,14 @@ class RetrievalLoss(keras.layers.Layer):
 
     Args:
         loss: a `deeprec_tf.losses.RankingLoss`.
-        temperature: above 0, or "learned": scores times g = exp(w), 10 at the start and 100 at
-            most, and for losses of logits ("bce", "gbce") plus a bias, as a cosine alone
-            confines the sigmoid to .27 to .73.
+        temperature: above 0, or "learned": scores times g = exp(w), 10 at the start, 1 at least
+            and 100 at most, and for losses of logits ("bce", "gbce") plus a bias, as a cosine
+            alone confines the sigmoid to .27 to .73.
         hardest: one number a set of candidates: how many of the highest scores count; None all.
         similar: one number a set of candidates: those whose cosine with the positive is above it
             do not count, as they may be the same item under another id; None all do.
+        has_bias: whether the last number of an item's vector is its bias, which says nothing of
+            what the item is like: the cosine goes without it.
 
     Call arguments:
         queries: float tensor (B, D) or (B, T, D).
@@ -52,12 +54,13 @@ class RetrievalLoss(keras.layers.Layer):
         RecSys 2019 (logQ).
     """
 
-    def __init__(self, loss, temperature=1.0, *, hardest=(), similar=(), **kwargs):
+    def __init__(self, loss, temperature=1.0, *, hardest=(), similar=(), has_bias=False, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
         self.temperature = temperature
         self.hardest = list(hardest)
         self.similar = list(similar)
+        self.has_bias = has_bias
         is_number = isinstance(temperature, int | float) and temperature > 0
         if temperature != "learned" and not is_number:
             raise ValueError(
@@ -100,7 +103,7 @@ class RetrievalLoss(keras.layers.Layer):
                 score = score - (log_q[0] if is_shared else at.take(log_q[0]))
             valid = self._valid(at, ids, own, seen, is_shared)
             if same is not None:
-                cosine = _products(_unit(positives), _unit(vectors))
+                cosine = _products(self._likeness(positives), self._likeness(vectors))
                 valid = ops.logical_and(valid, cosine <= same)
             if most is not None:
                 score, valid = _highest(score, valid, most)
@@ -115,9 +118,14 @@ class RetrievalLoss(keras.layers.Layer):
         """Queries instead of scores, as there are fewer of them."""
         if self.log_scale is None:
             return queries / self.temperature
-        # What is above the cap has a gradient nevertheless, so that it can come back.
-        above = ops.stop_gradient(ops.relu(self.log_scale - math.log(LARGEST_SCALE)))
-        return queries * ops.exp(self.log_scale - above)
+        # What is out of bounds has a gradient nevertheless, so that it can come back.
+        within = ops.clip(self.log_scale, 0.0, math.log(LARGEST_SCALE))
+        beyond = ops.stop_gradient(self.log_scale - within)
+        return queries * ops.exp(self.log_scale - beyond)
+
+    def _likeness(self, vectors):
+        """What of the items' vectors is compared by the cosine, with length 1."""
+        return _unit(vectors[..., :-1] if self.has_bias else vectors)
 
     def _valid(self, at, ids, own, seen, is_shared):
         """Which candidates count, bool (N, K)."""
@@ -153,6 +161,7 @@ class RetrievalLoss(keras.layers.Layer):
             "temperature": self.temperature,
             "hardest": self.hardest,
             "similar": self.similar,
+            "has_bias": self.has_bias,
         }
 
 

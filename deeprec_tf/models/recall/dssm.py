@@ -1,12 +1,13 @@
 """DSSM: Deep Structured Semantic Model (Huang et al., CIKM 2013), as a two-tower recall model.
 
 Departures from the paper: towers over embeddings of any features instead of hashed words; by
-default the softmax runs over the items of the batch (with logQ where counts are given) instead of
-four sampled documents; the smoothing factor is a temperature.
+default the softmax runs over the items of the batch, corrected for how often they come (logQ),
+instead of four sampled documents; the smoothing factor is a temperature.
 """
 
 import functools
 
+from deeprec_tf.candidates import CORRECTED_IN_BATCH
 from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
 from deeprec_tf.recall import (
     ItemSide,
@@ -38,7 +39,7 @@ def DSSM(
     dropout=0.0,
     embedding_dim=None,
     temperature=None,
-    negatives="in_batch",
+    negatives=CORRECTED_IN_BATCH,
     item_table=None,
     optimizer="adam",
     loss=None,
@@ -57,7 +58,9 @@ def DSSM(
         embedding_dim: width of every table; those of the columns when None.
         temperature: divides the cosine in the loss, or "learned", a scale and for losses of
             logits a bias; when None .05 for the softmax, "learned" for losses of logits, 1 else.
-        negatives: "in_batch", "all", or `Sampled(…)`, `InBatch(…)` of `deeprec_tf.candidates`.
+        negatives: `InBatch(frequency="streaming")`, or `InBatch(counts=…)` where the whole data
+            are known before; also "in_batch" (no correction), "all", `Sampled(…)` of
+            `deeprec_tf.candidates`.
         item_table: `{column: array}` of the features of all items, for negatives that are not in
             the batch.
         optimizer: Keras optimizer or name.

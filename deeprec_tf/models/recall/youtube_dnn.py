@@ -14,6 +14,7 @@ import dataclasses
 
 import keras
 
+from deeprec_tf.features import VarLenSparseFeat
 from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
 from deeprec_tf.item_side import item_id_column
 from deeprec_tf.layers.core.mlp import MLP
@@ -109,8 +110,7 @@ def YoutubeDNN(
     own = item_id_column(columns, owner="YoutubeDNN")
     table = own.embedding_name
     if not tied:
-        own = dataclasses.replace(own, embedding_name=f"softmax_{own.embedding_name}")
-        columns = [own, *columns[1:]]
+        columns = [_of_softmax(column, table) for column in columns]
     refuse_sequences("YoutubeDNN", [*users, *columns])
     feature_columns = [*users, *columns]
     inputs = build_input_layers(feature_columns)
@@ -141,3 +141,12 @@ def YoutubeDNN(
         loss=loss, negatives=negatives, temperature=temperature, optimizer=optimizer,
         metrics=metrics, jit_compile=jit_compile, name=name,
     )
+
+
+def _of_softmax(column, table):
+    """A column that would have the history's table, with that of the softmax weights."""
+    if getattr(column, "embedding_name", None) != table:
+        return column
+    if isinstance(column, VarLenSparseFeat):
+        return dataclasses.replace(column, sparsefeat=_of_softmax(column.sparsefeat, table))
+    return dataclasses.replace(column, embedding_name=f"softmax_{table}")

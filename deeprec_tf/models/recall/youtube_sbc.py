@@ -7,7 +7,7 @@ earlier batches too.
 
 import functools
 
-from deeprec_tf.candidates import InBatch
+from deeprec_tf.candidates import CORRECTED_IN_BATCH
 from deeprec_tf.inputs import build_input_layers, embedding_lookup, refuse_sequences
 from deeprec_tf.recall import (
     ItemSide,
@@ -20,8 +20,6 @@ from deeprec_tf.recall import (
     with_width,
 )
 from deeprec_tf.registry import register_model
-
-CORRECTED = InBatch(frequency="streaming")
 
 
 @register_model(
@@ -42,7 +40,7 @@ def YoutubeSBC(
     embedding_dim=None,
     l2_normalize=True,
     temperature=None,
-    negatives=CORRECTED,
+    negatives=CORRECTED_IN_BATCH,
     item_table=None,
     optimizer="adam",
     loss=None,

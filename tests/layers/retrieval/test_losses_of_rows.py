@@ -112,15 +112,18 @@ SEEN = np.array([[4, 2], [0, 0], [6, 0], [0, 0], [8, 4]], "int32")
 @pytest.mark.parametrize("labels", [ROW_LABELS, STEP_LABELS])
 @pytest.mark.parametrize("loss", [Softmax(), BCE(), Triplet(0.3)])
 @pytest.mark.parametrize(
-    "options", [{}, {"seen": True}, {"hardest": [2, 1]}, {"similar": [0.3, None]}]
-)
+    "options", [
+        {}, {"seen": True}, {"hardest": [2, 1]}, {"similar": [0.3, None]},
+        {"similar": [0.3, 0.5], "has_bias": True},
+    ],
+)  # fmt: skip
 def test_retrieval_loss(labels, loss, options):
     queries, positives, sets = queries_of(labels), TABLE[labels], sets_of(labels)
     log_q = np.random.default_rng(3).normal(size=labels.shape).astype("float32")
     seen = SEEN[: len(labels)] if "seen" in options else None
     hardest = options.get("hardest", ())
-    similar = options.get("similar", ())
-    layer = RetrievalLoss(loss, 0.5, hardest=hardest, similar=similar)
+    similar, has_bias = options.get("similar", ()), options.get("has_bias", False)
+    layer = RetrievalLoss(loss, 0.5, hardest=hardest, similar=similar, has_bias=has_bias)
     functions = {
         "Softmax": twin.softmax_loss, "BCE": twin.bce,
         "Triplet": lambda p, n: twin.triplet(p, n, 0.3) if n else 0.0,
@@ -128,7 +131,7 @@ def test_retrieval_loss(labels, loss, options):
     wanted = twin.retrieval_loss(
         functions[type(loss).__name__], queries.astype("float64"), positives.astype("float64"),
         labels, as_twin(sets), temperature=0.5, positive_log_q=log_q, seen=seen, hardest=hardest,
-        similar=similar,
+        similar=similar, has_bias=has_bias,
     )
     arguments = (queries, positives, labels, sets, log_q, seen)
     np.testing.assert_allclose(layer(*arguments)[:, 0], wanted, rtol=1e-4, atol=1e-6)
@@ -180,6 +183,8 @@ def test_learned_temperature():
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(*arguments))
     assert np.asarray(tape.gradient(loss, layer.log_scale.value)) != 0
+    layer.log_scale.assign(-2.0)  # and at one
+    np.testing.assert_allclose(layer(*arguments), RetrievalLoss(Softmax())(*arguments), rtol=1e-5)
     logits = RetrievalLoss(BCE(), "learned")
     logits(*arguments)
     assert [weight.name for weight in logits.trainable_weights] == ["log_scale", "bias"]

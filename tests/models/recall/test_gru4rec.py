@@ -64,6 +64,15 @@ def test_sampled_losses_read_the_bias_too():
     assert model.evaluate(x, verbose=0) == pytest.approx(wanted, rel=1e-4)
 
 
+def test_items_are_not_alike_for_being_popular():
+    (model, _), x = noisy(negatives=Sampled(50, hide_similar=0.95)), sessions()
+    (without, _), biases = noisy(negatives=Sampled(50)), np.full((ITEMS + 1, 1), 30.0)
+    for one in (model, without):
+        one.get_layer("item_bias").embeddings.assign(biases)
+    losses = [one.evaluate(x, verbose=0) for one in (model, without)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.2)  # negatives are drawn anew
+
+
 def test_the_state_starts_anew_in_every_row():
     (model, _), x = noisy(), sessions()
     whole = model.predict(x, verbose=0)

@@ -1,12 +1,26 @@
-"""Items of a row's own history are no negatives of it, in every model of one positive a row."""
+"""Items of a row's own history are no negatives of it, in every model that has a history."""
 
 import numpy as np
 import pytest
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat
-from deeprec_tf.candidates import InBatch
+from deeprec_tf.candidates import InBatch, Sampled
 from deeprec_tf.export import item_encoder, user_encoder
-from deeprec_tf.models import DSSM, MIND, SINE, ComiRec, FaceBookDSSM, YoutubeDNN, YoutubeSBC
+from deeprec_tf.models import (
+    DSSM,
+    HSTU,
+    MIND,
+    NARM,
+    SINE,
+    STAMP,
+    BERT4Rec,
+    ComiRec,
+    FaceBookDSSM,
+    GRU4Rec,
+    SASRec,
+    YoutubeDNN,
+    YoutubeSBC,
+)
 from tests.reference import recall as twin
 
 ITEM = SparseFeat("item_id", 9)
@@ -51,3 +65,17 @@ def test_what_the_rows_history_holds_does_not_count(builder, pasts, options):
         losses[hides] = model.evaluate(x, batch_size=4, verbose=0)
         assert losses[hides] == pytest.approx(wanted, rel=1e-4)
     assert losses[True] != losses[False]
+
+
+@pytest.mark.parametrize("builder", [BERT4Rec, GRU4Rec, HSTU, NARM, SASRec, STAMP])
+def test_the_only_item_that_is_drawn_counts_where_the_history_has_it_not(builder):
+    """Each is drawn as item 7, always: hidden from a row that had it, nothing is left to lose."""
+    drawn = {"distribution": "popularity", "counts": np.eye(9)[7]}
+    with_it = {"hist_item_id": np.array([[2, 7, 3, 0, 0]]), "item_id": np.array([4])}
+    without = {"hist_item_id": np.array([[2, 5, 3, 0, 0]]), "item_id": np.array([4])}
+    losses = {}
+    for hides in (True, False):
+        model = builder(PASTS[:1], [ITEM], negatives=Sampled(3, hide_seen=hides, **drawn))
+        losses[hides] = [model.evaluate(x, verbose=0) for x in (with_it, without)]
+    assert losses[True][0] == pytest.approx(0, abs=1e-6)
+    assert min(losses[False] + losses[True][1:]) > 0.05

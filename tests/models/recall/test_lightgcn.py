@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf.candidates import InBatch
-from deeprec_tf.data import data_dir
 from deeprec_tf.evaluation import RetrievalEvaluation, evaluate_retrieval
 from deeprec_tf.export import inference_model, item_encoder, user_encoder
 from deeprec_tf.models import LightGCN
@@ -212,24 +211,6 @@ def test_columns_of_a_table_name_the_inputs():
     assert list(model.input) == ["who", "what"]
     model.fit(log, verbose=0)
     assert table_values(model, "what").shape == (PAIRS[:, 1].max() + 1, 4)
-
-
-def test_first_steps_on_gowalla_at_full_size():
-    try:
-        folder = data_dir("gowalla")
-    except (FileNotFoundError, ValueError) as error:
-        pytest.skip(f"Gowalla is not there: {error}")
-    log = pd.read_parquet(folder / "interactions.parquet")
-    log = log[log["split"] != "test"][["user_id", "item_id"]]
-    log["item_id"] += 1
-    model = LightGCN(log, optimizer=keras.optimizers.Adam(0.05))
-    propagation = model.get_layer("propagation")
-    assert propagation.num_edges == 810_128 and propagation.sizes == (29_858, 40_982)
-    x = {name: log[name].to_numpy()[:2048] for name in log}
-    losses = [float(model.train_on_batch(x, return_dict=True)["loss"]) for _ in range(100)]
-    assert np.isfinite(losses).all() and losses[-1] < losses[0]
-    scores = model.predict(x, verbose=0)
-    assert np.isfinite(scores).all() and np.ptp(scores) > 0
 
 
 @pytest.mark.parametrize(

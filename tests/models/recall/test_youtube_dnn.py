@@ -32,6 +32,20 @@ def encoded(model, x=X):
     )
 
 
+def test_given_negatives_have_the_softmax_weights_as_the_positive_has():
+    drawn = SparseFeat("neg_item_id", ITEMS + 1, embedding_dim=8, embedding_name="item_id")
+    columns = COLUMNS[0], [*COLUMNS[1], VarLenSparseFeat(drawn, 2)]
+    model = build(columns=columns, tied=False, negatives="given", temperature=0.5)
+    set_table_values(model, "softmax_item_id", GENERATOR.normal(size=(ITEMS + 1, 8)))
+    negatives = (X["item_id"][:, None] + [1, 2]) % ITEMS + 1  # never the positive
+    users, positives = encoded(model)
+    others = table_values(model, "softmax_item_id")[negatives]
+    scores = np.einsum("bd,bkd->bk", users, np.append(positives[:, None], others, 1)) / 0.5
+    wanted = np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[:, 0])
+    loss = model.evaluate({**X, "neg_item_id": negatives}, verbose=0)
+    assert loss == pytest.approx(wanted, rel=1e-5)
+
+
 def test_the_user_is_a_tower_over_the_mean_of_what_was_watched_and_the_example_age():
     model = build()
     set_table_values(model, "item_id", GENERATOR.normal(size=(ITEMS + 1, 8)))
