@@ -129,7 +129,7 @@ def HLLM(
             When None "all" with vectors, and with texts 512 items a batch, without those whose
             cosine with the positive is above .99.
         temperature: divides cosines in the loss, or "learned": they are multiplied by a learned
-            scale, 1/.07 at the start and 100 at most. When None .07 for all items, else "learned".
+            scale, 1/.07 at the start, in 1..100. When None .07 for all items, else "learned".
         item_table: `{column: array}` of the features of all items, where they have some beside
             the id.
         optimizer: Keras optimizer or name. When None Adam, but AdamW at 1e-4, with weight decay .01
