@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import EpochOrder, unpacked
+from deeprec_tf.array_dataset import EpochOrder
 from deeprec_tf.dense_part import can_compile, compiled_forward_and_back, forward_and_back
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import (
@@ -114,7 +114,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         """Optimizer, loss and metrics; the optimizer's state is saved even before a first step."""
         if self.compiled and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
-        return super().get_compile_config()
+        config = super().get_compile_config()  # Keras has what "auto" came to on this machine
+        return config and config | {"jit_compile": self._jit_asked}
 
     def compile_from_config(self, config):
         """Restores optimizer, loss and metrics; Keras leaves them out for an own `compile`."""
@@ -254,9 +255,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         order.begin(kwargs.get("initial_epoch", 0))
         self._first_rows.assign(0)
         if validation_data is not None:
-            validation_data = self._validation(
-                validation_data, validation_batch_size or batch_size
-            )
+            rows = validation_batch_size or batch_size
+            validation_data = self._validation(validation_data, rows)
         # Several replicas, or a TPU's one, need whole batches: batch statistics over the rows of
         # a replica that got none would be NaN.
         replicas = self.distribute_strategy.num_replicas_in_sync
@@ -346,7 +346,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
     def train_step(self, data):
         """One step: loss, gradients with repeated ids summed, update, metrics."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = unpacked(x)
+        x = self._by_name(x)
         if self._jit_asked == "auto" and isinstance(x, dict) and can_compile(self):
             y_pred, loss, gradients = compiled_forward_and_back(
                 self, x, y, sample_weight, self._first_rows
@@ -368,12 +368,12 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
     def test_step(self, data):
         """One step of `evaluate`."""
         x, *rest = keras.utils.unpack_x_y_sample_weight(data)
-        return super().test_step((unpacked(x), *rest))
+        return super().test_step((self._by_name(x), *rest))
 
     def predict_step(self, data):
         """One step of `predict`."""
         x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        return super().predict_step((unpacked(x),))
+        return super().predict_step((self._by_name(x, refuses=False),))
 
 
 def part_of(model: keras.Model, outputs: Any, name: str) -> keras.Model:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.array_dataset import array_dataset
+from deeprec_tf.array_dataset import array_dataset, unpacked
 from deeprec_tf.batches import check_alignment, check_batch, too_long
 from deeprec_tf.features import input_specs
 from deeprec_tf.labels import clean_labels, clean_weights
@@ -69,6 +69,35 @@ class InputPath(Model):
 
     def _is_arrays(self, x: Any) -> bool:
         return hasattr(x, "keys") and bool(self._columns_config)
+
+    def _by_name(self, x: Any, unused: Any = (), *, refuses: bool = True) -> Any:
+        """What the model reads of a batch: Keras itself takes a dict's values by their order.
+
+        Args:
+            x: a batch; anything but a dict is given back.
+            unused: names of inputs that are left out.
+            refuses: whether a name that is no input is refused, rather than left out.
+
+        Raises:
+            ValueError: an input is missing, or a name is no input.
+        """
+        x, inputs = unpacked(x), self._inputs_struct
+        if not isinstance(x, dict) or not isinstance(inputs, dict):
+            return x
+        wanted = [name for name in inputs if name not in unused]
+        missing = next((name for name in wanted if name not in x), None)
+        if missing is not None:
+            raise ValueError(
+                f"{self.name}: input {missing!r} is missing in the batches; they have {list(x)}, "
+                f"the inputs are {wanted}."
+            )
+        strange = next((name for name in x if name not in {*inputs, *self._ignored_inputs}), None)
+        if strange is not None and refuses:
+            raise ValueError(
+                f"{self.name}: the batches have {strange!r}, which is no input of the model. Drop "
+                f"it; the inputs are {wanted}."
+            )
+        return {name: x[name] for name in wanted}
 
     def _check_arrays(self, where: str, x: Any, y: Any = None) -> dict:
         owner = f"{self.name}.{where}"
@@ -160,8 +189,9 @@ class InputPath(Model):
         }
 
         def prepare(x, *rest):
-            if hasattr(x, "items"):
-                x = {name: string_keys(x[name]) for name in x if name not in unused}
+            x = self._by_name(x, unused)
+            if isinstance(x, dict):
+                x = {name: string_keys(values) for name, values in x.items()}
                 x |= {n: _known(self.name, n, x[n], sizes[n]) for n in x if n in sizes}
                 x |= {n: _short_enough(self.name, n, x[n], longest[n]) for n in x if n in longest}
             if rest:

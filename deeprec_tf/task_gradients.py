@@ -17,7 +17,7 @@ def balanced_pass(
     """Predictions, loss and gradients of a batch.
 
     Under a strategy the losses that weigh the tasks are those of all replicas, and norms and inner
-    products are means over them, so that all replicas weigh alike.
+    products are of gradients that are summed over them: as on one device.
 
     Args:
         model: a `RecModel` with a `LossBalance`.
@@ -55,9 +55,10 @@ def balanced_pass(
     norms = None
     if balance.reads == "shared_layers":
         weights = _last_weights(model)
-        squares = [tf.add_n([_square(g) for g in tape.gradient(one, weights)]) for one in each]
+        of_tasks = [map(_of_all_replicas, tape.gradient(one, weights)) for one in each]
+        squares = [tf.add_n([_square(gradient) for gradient in one]) for one in of_tasks]
         scale = tf.cast(scale_loss(tf.constant(1.0)), "float32")
-        norms = over_replicas(tf.sqrt(tf.stack(squares)) / scale, "SUM")
+        norms = tf.sqrt(tf.stack(squares)) / scale
     balance.observe(over_replicas(losses, "SUM"), present, norms)
     return y_pred, loss, gradients
 
@@ -74,6 +75,18 @@ def _last_weights(model: Any) -> list[Any]:
             "Give the shared part hidden units, or use another method."
         )
     return weights
+
+
+def _of_all_replicas(gradient: Any) -> Any:
+    """The gradient of the whole batch, of which a replica has a share."""
+    context = tf.distribute.get_replica_context()
+    if gradient is None or context is None or context.num_replicas_in_sync == 1:
+        return gradient
+    whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
+    if not isinstance(whole, tf.IndexedSlices):
+        return whole
+    rows = summed_rows(whole)
+    return tf.IndexedSlices(rows.values, rows.indices, whole.dense_shape)
 
 
 def _square(gradient: Any) -> tf.Tensor:
@@ -98,12 +111,13 @@ def _combined(model: Any, variables: list, of_tasks: list[list], of_extra: list)
     ):
         if stack is None or id(weight) not in place:
             continue
-        flat = tf.reshape(tf.cast(_values(stack), "float32"), (-1, count, _width(stack)))
+        width = _width(stack)
+        whole = _values(_of_all_replicas(_in_rows(stack, count * width)))
+        flat = tf.reshape(tf.cast(whole, "float32"), (-1, count, width))
         places.append(place[id(weight)])
         products.append(tf.einsum("rkd,rjd->kj", flat, flat))
         shared.append(sum(gradient is not None for gradient in gradients) > 1)
     scale = tf.cast(model.optimizer.scale_loss(tf.constant(1.0)), "float32")
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     size = (balance.num_weights, count, count)
     table = tf.scatter_nd(
         tf.constant(places)[:, None], tf.stack(products) / tf.square(scale), size
@@ -111,7 +125,7 @@ def _combined(model: Any, variables: list, of_tasks: list[list], of_extra: list)
     is_shared = [False] * balance.num_weights
     for at, value in zip(places, shared, strict=True):
         is_shared[at] = value
-    factors = balance.coefficients(over_replicas(table, "SUM") * replicas, is_shared)
+    factors = balance.coefficients(table, is_shared)
     combined = []
     for variable, stack, extra in zip(variables, stacked, of_extra, strict=True):
         own = place.get(id(variable))
@@ -145,6 +159,16 @@ def _stack(gradients: Sequence[Any]) -> Any:
     )
     rows = summed_rows(joined)
     return tf.IndexedSlices(rows.values, rows.indices, there[0].dense_shape)
+
+
+def _in_rows(stack: Any, width: int) -> Any:
+    """A stack with all tasks' numbers of a row in one, of a shape that replicas can sum."""
+    if not isinstance(stack, tf.IndexedSlices):
+        return stack
+    rows = tf.cast(stack.dense_shape[0], "int32")
+    return tf.IndexedSlices(
+        tf.reshape(stack.values, (-1, width)), stack.indices, tf.stack([rows, width])
+    )
 
 
 def _values(stack: Any) -> tf.Tensor:

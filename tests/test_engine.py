@@ -248,6 +248,7 @@ def test_reloaded_model_has_columns_and_optimizer(trained, tmp_path):
     assert type(loaded) is RecModel
     assert loaded.feature_columns == COLUMNS
     assert type(loaded.optimizer) is SparseAdam
+    assert loaded._jit_asked == trained._jit_asked == "auto"  # not what that means here
     assert int(loaded.optimizer.iterations) == int(trained.optimizer.iterations) > 0
     for mine, other in zip(loaded.optimizer.variables, trained.optimizer.variables, strict=True):
         np.testing.assert_array_equal(mine, other, err_msg=mine.path)

@@ -1,11 +1,12 @@
 """Data sets of the user's own: what is refused in words."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat
-from deeprec_tf.models import DIN, SASRec
+from deeprec_tf.models import DIN, LR, SASRec
 from deeprec_tf.recall import next_item_columns
 
 MAXLEN, LONGER = 3, 5
@@ -65,3 +66,35 @@ def test_so_are_weights_along_a_history():
     model = din()
     with pytest.raises(ValueError, match="din: '(hist_item_id|weight)' " + MESSAGE):
         model.fit(batches(LONGER, known=True), verbose=0)
+
+
+@pytest.mark.parametrize("name", ["a_first", "z_last"])
+def test_what_is_no_input_is_refused_and_shifts_nothing(name):
+    """Keras takes the values of a dict by the order of their names."""
+    model = LR([SparseFeat("item", 5), SparseFeat("user", 5)])
+    x, y = {"item": np.array([1, 2, 3, 4]), "user": np.array([4, 3, 2, 1])}, np.ones(4, "float32")
+    data = tf.data.Dataset.from_tensor_slices((x | {name: np.array([0, 0, 1, 1])}, y)).batch(2)
+    message = f"lr: the batches have '{name}', which is no input of the model. Drop it"
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match=message):
+            call(data, verbose=0)
+    without = data.map(lambda x, y: ({"user": x["user"]}, y))
+    with pytest.raises(ValueError, match="lr: input 'item' is missing in the batches"):
+        model.fit(without, verbose=0)
+
+
+class Batches(keras.utils.PyDataset):
+    """Two batches with a name too many."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return {"a_first": np.ones(3), "item": np.arange(3), "user": np.arange(3)}, np.ones((3, 1))
+
+
+def test_so_it_is_in_batches_that_keras_reads():
+    model = LR([SparseFeat("item", 5), SparseFeat("user", 5)])
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="'a_first', which is no input of the model"):
+            call(Batches(), verbose=0)

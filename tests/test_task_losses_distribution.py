@@ -34,4 +34,4 @@ def test_two_devices_train_as_one(runs):
     assert not wrong, {key: (one[key], two[key]) for key in wrong[:3]}
     assert all(np.isfinite(values).all() for values in one.values())
     losses = [values for key, values in one.items() if key.endswith("/loss")]
-    assert len(losses) == 9 and all(loss[-1] < loss[0] for loss in losses)
+    assert len(losses) == 12 and all(loss[-1] < loss[0] for loss in losses)

@@ -77,8 +77,15 @@ def add_negatives(
     columns = {sampler.item: drawn}
     columns.update({name: values[drawn] for name, values in sampler.item_fields.items()})
     for name, values in columns.items():
-        column = np.array(table[name])
+        column = _with_room_for(values, np.array(table[name]))
         column[~first] = values
         table[name] = column
     table[label] = np.where(first, labels[source], np.float32(0))
     return table
+
+
+def _with_room_for(values: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """The column in a dtype that holds the values too: no text is cut, no number changed."""
+    with np.errstate(invalid="ignore"):
+        fits = np.array_equal(values.astype(column.dtype), values)
+    return column if fits else column.astype(np.result_type(column.dtype, values.dtype))

@@ -19,6 +19,7 @@ from deeprec_tf.data.tables import (
     positive_count,
     row_count,
     row_positions,
+    time_limit,
     time_values,
 )
 
@@ -191,7 +192,8 @@ def latest_sequences(
         interactions: DataFrame or dict of arrays, as for `build_sequences`.
         users: keys of the users, one a row of the result; all users in order of appearance
             when left out. A user without interactions gets an empty history.
-        before: only events with a time strictly below this one count; all when left out.
+        before: only events with a time strictly below this one count; all when left out. A number
+            or a date-time as the column holds, with a time zone if that has one.
         user: column of user keys.
         item: column of item ids.
         time: column of times.
@@ -221,7 +223,8 @@ def latest_sequences(
     times = time_values(owner, interactions, time)
     values = _field_values(owner, interactions, item, fields, time)
     if before is not None:
-        is_event = is_event & (times < before)
+        limit = time_limit(owner, "before", before, interactions, time)
+        is_event = is_event & (times < limit)
 
     order = np.lexsort((times, codes))
     sorted_events = order[is_event[order]]

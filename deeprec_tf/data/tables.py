@@ -111,6 +111,36 @@ def time_values(owner: str, table: Table, name: str) -> np.ndarray:
     return series.to_numpy(dtype=np.float64)
 
 
+def time_limit(owner: str, label: str, limit: Any, table: Table, name: str) -> Any:
+    """A time to compare with what `time_values` gives of a column.
+
+    Raises:
+        TypeError: it is a number where the column holds date-times, or the other way round.
+        ValueError: it has a time zone where the column has none, or the other way round.
+    """
+    dtype = get_series(owner, table, name).dtype
+    zoned = isinstance(dtype, pd.DatetimeTZDtype)
+    if not zoned and not pd.api.types.is_datetime64_dtype(dtype):
+        if isinstance(limit, bool) or not isinstance(limit, int | float | np.number):
+            raise TypeError(
+                f"{owner}: {label} must be a number, as time column {name!r} holds {dtype}, got "
+                f"{limit!r}."
+            )
+        return limit
+    if isinstance(limit, int | float | np.number):
+        raise TypeError(
+            f"{owner}: {label} must be a date-time, as time column {name!r} holds {dtype}, got "
+            f"{limit!r}. Give a pandas.Timestamp."
+        )
+    time = pd.Timestamp(limit)
+    if (time.tzinfo is not None) != zoned:
+        raise ValueError(
+            f"{owner}: {label} is {limit!r} and time column {name!r} is {dtype}: one has a time "
+            "zone, the other none. Bring them to one form, by tz_localize of pandas.Timestamp."
+        )
+    return (time.tz_convert("UTC").tz_localize(None) if zoned else time).to_datetime64()
+
+
 def take(table: Table, rows: np.ndarray) -> Any:
     """Rows of a table by position: a DataFrame gives a DataFrame, a dict gives a dict.
 

@@ -119,7 +119,7 @@ def _scores(rows, group):
         groups = group
         if task and (missing := pd.isna(labels)).any():
             labels, probabilities, weights = (a[~missing] for a in (labels, probabilities, weights))
-            groups = None if group is None else np.asarray(group)[~missing]
+            groups = None if group is None else pd.Series(group).to_numpy()[~missing]
         try:
             scores[f"{prefix}auc"] = exact_auc(labels, probabilities, weights)
             scores[f"{prefix}log_loss"] = log_loss(labels, probabilities, sample_weight=weights)

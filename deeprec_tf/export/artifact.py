@@ -49,7 +49,8 @@ class Artifact:
 
         Raises:
             TypeError: a dtype cannot be converted without loss of kind.
-            ValueError: an input is missing, has the wrong rank or another number of rows.
+            ValueError: an input is missing, has the wrong rank or another number of rows, or
+                holds an integer that its dtype does not reach.
         """
         missing = [name for name in self.inputs if name not in x]
         if missing:
@@ -88,4 +89,19 @@ class Artifact:
             raise TypeError(
                 f"{self.path}: {name!r} must have dtype {info.dtype}, got {array.dtype}."
             )
+        if array.dtype.kind in "iu" and not np.can_cast(array.dtype, info.dtype):
+            self._check_range(name, array, info.dtype)
         return array.astype(info.dtype, copy=False)
+
+    def _check_range(self, name: str, array: np.ndarray, dtype: str) -> None:
+        """Refuses integers that would come out as other ones."""
+        if np.dtype(dtype).kind not in "iu":
+            return
+        limits = np.iinfo(dtype)
+        beyond = np.argwhere((array < limits.min) | (array > limits.max))
+        if len(beyond):
+            place = tuple(beyond[0])
+            raise ValueError(
+                f"{self.path}: {name!r} has {array[place]} in row {place[0]}, but its dtype is "
+                f"{dtype}, {limits.min} to {limits.max}. Encode it as the training data were."
+            )

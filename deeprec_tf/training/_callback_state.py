@@ -44,7 +44,7 @@ def read(callback: Any) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]]:
         if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
             arrays[name] = list(value)
         else:
-            values[name] = _plain(value)
+            values[name] = plain(value)
     return values, arrays
 
 
@@ -64,6 +64,10 @@ def _fields(callback):
     return None
 
 
-def _plain(value):
-    """A number as Python's own, which JSON keeps to the last bit."""
-    return value.item() if isinstance(value, np.generic | np.ndarray) else value
+def plain(value):
+    """A number, also of NumPy or in a tensor, as Python's own, which JSON keeps to the last bit."""
+    if keras.ops.is_tensor(value) or isinstance(value, keras.Variable):
+        value = keras.ops.convert_to_numpy(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.item() if value.size == 1 else value.tolist()
+    return value

@@ -40,7 +40,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     dropout rate: those, like the data, must be as before.
 
     It may stand anywhere in `fit`'s list, but before callbacks that draw random numbers at the
-    beginning of an epoch.
+    beginning of an epoch, and behind a `SwapEMAWeights(swap_on_epoch=True)`, which begins an
+    epoch by giving the model its own weights back.
 
     A state is written beside the last one and renamed when it is whole, so a kill at any moment
     leaves one to go on from. After a finished `fit` the states are deleted.
@@ -154,7 +155,13 @@ class BackupAndRestore(keras.callbacks.Callback):
             "signature": _signature(self.model),
             "random_states": self._random_states,
             "shuffle_seed": getattr(self.model, "shuffle_seed", None),
-            "history": {"epoch": self.model.history.epoch, "logs": self.model.history.history},
+            "history": {
+                "epoch": self.model.history.epoch,
+                "logs": {
+                    name: [_callback_state.plain(value) for value in values]
+                    for name, values in self.model.history.history.items()
+                },
+            },
             "callbacks": [
                 {"name": type(callback).__name__, "values": values, "arrays": list(arrays)}
                 for callback, (values, arrays) in zip(self.callbacks, callbacks, strict=True)

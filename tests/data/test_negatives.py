@@ -209,6 +209,24 @@ def test_add_negatives_copies_the_row_and_changes_the_item():
     assert np.array_equal(frame["cate_id"], result["cate_id"])
 
 
+def test_add_negatives_changes_no_value_of_an_item():
+    genres = np.array(["", "War", "War", "Comedy", "Romance"])
+    prices = np.array([0, 1, 1, 3.5, 2.5])
+    log, fields = {"user_id": [1], "item_id": [1]}, {"genre": genres, "price": prices}
+    sampler = NegativeSampler(log, candidates=4, item_fields=fields)
+    table = {**log, "genre": ["War"], "price": [1]}
+    result = add_negatives(table, sampler, 30)
+    assert set(result["item_id"].tolist()) == {1, 2, 3, 4}
+    assert result["genre"].tolist() == genres[result["item_id"]].tolist()
+    assert result["price"].tolist() == prices[result["item_id"]].tolist()
+    many = NegativeSampler(log, candidates=1000)
+    narrow = {"user_id": np.array([1]), "item_id": np.array([1], "int8")}
+    drawn = add_negatives(narrow, many, 500)["item_id"]
+    assert drawn.min() == 1 and drawn.max() > 127
+    few = add_negatives(table | {"item_id": np.array([1], "int32")}, sampler)
+    assert few["item_id"].dtype == "int32"
+
+
 def test_add_negatives_leaves_labelled_negatives_alone():
     sampler = NegativeSampler({"user_id": [1], "item_id": [1]}, candidates=9)
     frame = pd.DataFrame({"user_id": [1, 1], "item_id": [1, 7], "label": [1, 0]}, index=[4, 4])

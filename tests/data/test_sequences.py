@@ -142,6 +142,26 @@ def test_latest_equals_the_history_of_a_future_row(drawn, maxlen, before):
     assert latest["user_id"].tolist() == [4, 1, 99]
 
 
+def test_the_limit_of_date_times_has_their_form():
+    hours = pd.to_datetime(["2026-03-01 00:30", "2026-03-01 01:30"])
+    table = {"user_id": [1, 1], "item_id": [3, 4]}
+    naive = {**table, "timestamp": hours}
+    for before in ("2026-03-01 01:00", pd.Timestamp("2026-03-01 01:00"), hours[1].to_numpy()):
+        assert latest_sequences(naive, before=before)["hist_length"].tolist() == [1]
+    berlin = {**table, "timestamp": hours.tz_localize("Europe/Berlin")}  # UTC + 1
+    for hour, length in ((0, 1), (-1, 0), (1, 2)):
+        before = pd.Timestamp("2026-03-01 00:00", tz="UTC") + pd.Timedelta(hours=hour)
+        assert latest_sequences(berlin, before=before)["hist_length"].tolist() == [length]
+    with pytest.raises(ValueError, match="latest_sequences: before is .* one has a time zone"):
+        latest_sequences(berlin, before=hours[1])
+    with pytest.raises(ValueError, match="one has a time zone, the other none"):
+        latest_sequences(naive, before=before)
+    with pytest.raises(TypeError, match="before must be a date-time, as time column 'timestamp'"):
+        latest_sequences(naive, before=5)
+    with pytest.raises(TypeError, match="before must be a number, as time column 'timestamp'"):
+        latest_sequences({**table, "timestamp": [1, 2]}, before="2026-03-01")
+
+
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [

@@ -69,6 +69,13 @@ class TestEvaluateCTR:
             "gauc": pytest.approx(gauc(Y, probabilities, X["user_id"]).value),
         }
 
+    def test_groups_may_be_tuples_where_labels_are_missing(self, two_task_model):
+        y = {"ctr": np.where(np.arange(ROWS) == 5, np.nan, Y), "cvr": Y}
+        tuples = [(user, 1) for user in X["user_id"]]
+        scores = evaluate_ctr(two_task_model, X, y, group=tuples)
+        assert scores == evaluate_ctr(two_task_model, X, y, group=X["user_id"])
+        assert "ctr_gauc" in scores
+
     def test_group_as_array_equals_group_as_column(self, model):
         assert evaluate_ctr(model, X, Y, X["user_id"]) == evaluate_ctr(model, X, Y, "user_id")
 

@@ -12,7 +12,7 @@ from deeprec_tf.export import (
     load_onnx,
     load_saved_model,
 )
-from deeprec_tf.models import DeepFM
+from deeprec_tf.models import DeepFM, SharedBottom
 from deeprec_tf.string_keys import string_keys_of_array
 from tests.export.samples import batch, lively, two_towers
 
@@ -56,6 +56,14 @@ def test_check_export_sees_other_weights_and_another_model(tmp_path, sample, sav
     assert check_export(model, folder, x, batch_size=16) > 0.01
     with pytest.raises(ValueError, match="is missing"):
         check_export(model, saved("wide_deep"), x)
+
+
+def test_check_export_sees_nan_in_any_output(tmp_path):
+    columns = [SparseFeat("user", 5), SparseFeat("item", 5)]
+    model = SharedBottom(columns, task_names=["click", "buy"], task_types=["binary", "binary"])
+    x = {"user": [1, 2], "item": [3, 4]}
+    model.get_layer("buy").bias.assign([np.nan])
+    assert np.isnan(check_export(model, export_saved_model(model, tmp_path), x))
 
 
 def test_check_export_names_a_missing_input(sample, saved):

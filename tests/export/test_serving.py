@@ -44,3 +44,5 @@ def test_errors_name_the_input():
         serve({"user": [[1]], "item": [1]})
     with pytest.raises(TypeError, match="deepfm: 'user' must have dtype int32, got float64"):
         serve({"user": [1.5], "item": [1]})
+    with pytest.raises(ValueError, match="deepfm: 'user' has 4294967299 in row 1, but its dtype"):
+        serve({"user": [3, 2**32 + 3], "item": [1, 1]})

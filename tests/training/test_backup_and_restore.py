@@ -87,6 +87,15 @@ class TestResume:
         assert resumed.history.epoch == [0, 1, 2, 3]
         assert resumed.history.history == whole.history.history
 
+    def test_numbers_of_any_kind_in_the_history(self, tmp_path):
+        logs = {"a": np.float32(0.1), "b": np.int64(7), "c": np.array(0.5), "d": np.ones(2)}
+        add = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, given: given.update(logs))
+        with pytest.raises(Interrupted):
+            run(0, [add, BackupAndRestore(tmp_path), InterruptAt(2, 1)])
+        history = run(1, [add, BackupAndRestore(tmp_path)]).history.history
+        np.testing.assert_array_equal(history["a"], [logs["a"]] * 4)
+        np.testing.assert_array_equal(history["d"], np.ones((4, 2)))
+
     def test_compiled_to_a_graph_with_validation_and_several_steps_a_call(self, tmp_path):
         def make():
             return small_model(run_eagerly=False, steps_per_execution=2)

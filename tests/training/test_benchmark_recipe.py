@@ -104,6 +104,7 @@ def test_steps_are_those_of_dense_adam_with_the_whole_tables_penalty_and_clippin
         model, embedding_l2=l2, learning_rate=rate, epochs=steps, batch_size=len(Y), drop=1.0,
         patience=9, clip_norm=clip, embedding_stddev=None, callbacks=[weights],
     )
+    assert model._jit_asked == jit_compile  # as before
     model.set_weights(weights.seen[-1])
     expected = _adam_with_clipping(start, steps, l2=l2, clip=clip, rate=rate)
     for name in ("user", "item"):

@@ -57,6 +57,8 @@ class TargetDistance(keras.layers.Layer):
         if times is None:
             positions = self._by_index(behaviors_mask)
         else:
+            if "int" in str(times.dtype):  # the highest bounds do not fit 32 bits
+                times, target_time = ops.cast(times, "int64"), ops.cast(target_time, "int64")
             positions = self._by_time(target_time - times)
         positions = ops.pad(ops.where(behaviors_mask, positions, 0), ((0, 0), (0, 1)))
         return ops.cast(ops.take(self.table, positions, axis=0), self.compute_dtype)

@@ -1,7 +1,9 @@
 """DIN: Deep Interest Network (Zhou et al., KDD 2018).
 
 Departures from the paper: the activation unit takes difference and product instead of an outer
-product, as every public implementation does; Dice uses moving averages at inference.
+product, as every public implementation does; Dice uses moving averages at inference; the penalty of
+the rows in a batch by how often they occur (its mini-batch aware regularization) is left out, and
+`benchmark_recipe` has one on the whole tables.
 """
 
 import keras

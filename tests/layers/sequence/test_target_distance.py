@@ -58,6 +58,8 @@ def test_buckets_double():
     mask = np.ones((1, 8), bool)
     got = positions(built(16)[0], mask, (20 - days) * DAY, np.array([[20 * DAY]]))
     assert got[0] == [4, 3, 3, 2, 2, 1, 1, 0, 0]
+    narrow = [array.astype("int32") for array in ((20 - days) * DAY, np.array([[20 * DAY]]))]
+    assert positions(built(16)[0], mask, *narrow) == got  # the last bounds do not fit 32 bits
     later = positions(built(16)[0], mask, (20 + days) * DAY, np.array([[20 * DAY]]))
     assert later[0] == [0] * 9, "what lies after the target counts as now"
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.models import DIN
@@ -82,6 +83,11 @@ def test_negative_behaviors_are_left_out():
     model = DIN(WITH_NEGATIVES, ["item_id"])
     assert "neg_hist_item_id" not in model.input
     model.fit(batch(), np.ones(4), verbose=0)
+    with_them = batch() | {"neg_hist_item_id": np.ones((4, 3), int)}
+    data = tf.data.Dataset.from_tensor_slices(with_them).batch(4)
+    np.testing.assert_allclose(
+        model.predict(data, verbose=0), model.predict(batch(), verbose=0), atol=1e-6
+    )
 
 
 def test_history_by_shared_table_instead_of_by_name():
