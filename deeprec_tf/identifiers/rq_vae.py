@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ def rq_vae_codes(
     decoder(Σ e_{c_t}), the gradient passed straight through. The loss is ‖x - x̂‖² + Σ_t (‖sg(r) -
     e‖² + β ‖r - sg(e)‖²). Inputs are standardized, codebooks start as clusters of the encoder's
     outputs, AdamW trains, and a code that no item has after an epoch moves to an item's residual.
+    In the last tenth of the epochs none moves, so that those that have moved are trained.
 
     Args:
         vectors: item vectors (V, D), usually of texts; row i that of item i, row 0 is padding and
@@ -92,13 +94,16 @@ def rq_vae_codes(
     quantizer.start_from(
         residual_centers(_encoded(encoder, items[some]), num_levels, codebook_size, seed=seed)[0]
     )
-    revive = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: quantizer.revive(_encoded(encoder, items), generator)
-    )
+    last = epochs - max(1, math.ceil(epochs / 10))  # none is moved that training does not reach
+
+    def revive(epoch: int, logs: Any) -> None:
+        if epoch < last:
+            quantizer.revive(_encoded(encoder, items), generator)
+
     model.compile(keras.optimizers.AdamW(learning_rate), loss=_squared_error)
     model.fit(
         items, items, batch_size=batch_size, epochs=epochs, verbose=0,
-        callbacks=[revive] if epochs > 1 else [],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=revive)],
     )
     labels = quantizer.codes_of(_encoded(encoder, items))
     codes = np.concatenate([np.zeros((1, num_levels), "int64"), labels + 1])

@@ -1,5 +1,6 @@
 """Identifiers: what all builders promise, and what each does."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from deeprec_tf.identifiers import (
 )
 from deeprec_tf.identifiers.item_codes import item_codes_of
 from deeprec_tf.identifiers.kmeans import constrained_kmeans, kmeans
+from deeprec_tf.layers import ResidualQuantizer
 
 GENERATOR = np.random.default_rng(0)
 CENTERS = GENERATOR.normal(scale=10, size=(4, 6))
@@ -90,7 +92,41 @@ def test_residual_codes_cluster_what_is_left():
 
 def test_code_use():
     assert ItemCodes([[0, 0], [1, 1], [1, 2]], (4, 2)).code_use == [0.25, 1.0]
-    assert min(BUILDERS["rq_vae"]().code_use[:2]) == 1.0, "dead codes are revived"
+
+
+def test_the_use_of_codes_is_that_of_the_trained_codebooks(monkeypatch):
+    """Dead codes come to life during the training; a collapse at its end is told."""
+    trained, asked, uses = [], [], []
+    fit, codes_of, revive = keras.Model.fit, ResidualQuantizer.codes_of, ResidualQuantizer.revive
+
+    def watched_fit(model, *args, callbacks, **kwargs):
+        books = model.get_layer("quantizer").codebooks
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: trained.append(np.array(books))
+        )
+        return fit(model, *args, callbacks=[watch, *callbacks], **kwargs)
+
+    def watched_codes(quantizer, vectors):
+        asked.append(np.array(quantizer.codebooks))
+        return codes_of(quantizer, vectors)
+
+    def watched_revive(quantizer, vectors, generator):
+        before = codes_of(quantizer, vectors)
+        revive(quantizer, vectors, generator)
+        after = codes_of(quantizer, vectors)
+        uses.append([len(np.unique(codes[:, 0])) for codes in (before, after)])
+
+    monkeypatch.setattr(keras.Model, "fit", watched_fit)
+    monkeypatch.setattr(ResidualQuantizer, "codes_of", watched_codes)
+    monkeypatch.setattr(ResidualQuantizer, "revive", watched_revive)
+    generator = np.random.default_rng(0)
+    vectors = np.repeat(generator.normal(size=(10, 6)), [41] + [40] * 9, axis=0)
+    vectors += 1e-3 * generator.normal(size=vectors.shape)
+    found = rq_vae_codes(vectors, 2, 64, hidden_units=(16,), latent_dim=4, epochs=6)
+    assert len(trained) == 6 and len(uses) == 5, "none moves after the last epoch"
+    np.testing.assert_array_equal(asked[-1], trained[-1])
+    assert all(before < after for before, after in uses)
+    assert found.code_use[0] < 0.6, "ten groups need no 64 codes"
 
 
 def test_constrained_clusters_are_the_plain_ones_where_there_is_room():

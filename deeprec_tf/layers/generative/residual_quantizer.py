@@ -75,27 +75,25 @@ class ResidualQuantizer(keras.layers.Layer):
 
     def codes_of(self, vectors):
         """Codes from 0 of an array (N, D): integers (N, L)."""
-        return self._walk(vectors)[0]
+        residual, codes = np.asarray(vectors, "float64"), []
+        for book in np.array(self.codebooks):
+            codes.append(_nearest(residual, book))
+            residual = residual - book[codes[-1]]
+        return np.stack(codes, axis=1)
 
     def revive(self, vectors, generator):
-        """Moves codes that none of the vectors has to residuals of some, drawn at random."""
-        codes, residuals = self._walk(vectors)
-        books = np.array(self.codebooks)
-        for level, book in enumerate(books):
-            dead = np.setdiff1d(np.arange(self.codebook_size), codes[:, level])
-            dead = dead[: len(vectors)]
-            book[dead] = residuals[level][generator.choice(len(vectors), len(dead), replace=False)]
-        self.codebooks.assign(books)
+        """Moves codes that none of the vectors has to residuals of some, drawn at random.
 
-    def _walk(self, vectors):
-        """Codes, and what each level was given."""
-        residual, codes, residuals = np.asarray(vectors, "float64"), [], []
-        for book in np.array(self.codebooks, "float64"):
-            residuals.append(residual)
-            distances = (book**2).sum(axis=1) - 2 * residual @ book.T
-            codes.append(distances.argmin(axis=1))
-            residual = residual - book[codes[-1]]
-        return np.stack(codes, axis=1), residuals
+        A level's residuals are what its predecessors leave after their own codes have moved.
+        """
+        residual = np.asarray(vectors, "float64")
+        books = np.array(self.codebooks)
+        for book in books:
+            dead = np.setdiff1d(np.arange(self.codebook_size), _nearest(residual, book))
+            dead = dead[: len(residual)]
+            book[dead] = residual[generator.choice(len(residual), len(dead), replace=False)]
+            residual = residual - book[_nearest(residual, book)]
+        self.codebooks.assign(books)
 
     def compute_output_shape(self, vectors_shape):
         """Shape is kept."""
@@ -109,3 +107,9 @@ class ResidualQuantizer(keras.layers.Layer):
             "codebook_size": self.codebook_size,
             "commitment": self.commitment,
         }
+
+
+def _nearest(residual, book):
+    """The place of the nearest row of a codebook (K, D) to each of the residuals (N, D): (N,)."""
+    book = book.astype("float64")
+    return ((book**2).sum(axis=1) - 2 * residual @ book.T).argmin(axis=1)

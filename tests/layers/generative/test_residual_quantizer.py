@@ -65,6 +65,18 @@ def test_dead_codes_move_to_residuals():
     np.testing.assert_array_equal(layer.codebooks.numpy()[0, :2], VECTORS[:2])
 
 
+def test_levels_behind_a_revived_one_see_what_it_leaves_now():
+    """Where a code has moved onto every vector, nothing is left for the next level."""
+    layer, _ = built()
+    layer.codebooks.assign(np.full((2, 4, 3), 50.0))
+    vectors = VECTORS[:3]
+    layer.revive(vectors, np.random.default_rng(0))
+    first, second = layer.codebooks.numpy()
+    assert sorted(map(tuple, first[1:])) == sorted(map(tuple, vectors))
+    assert np.abs(second[1:]).max() < 1e-6 and (second[0] == 50.0).all()
+    np.testing.assert_allclose(layer.call(vectors), vectors, atol=1e-6)
+
+
 def test_half_precision():
     layer, _ = built()
     layer.codebooks.assign(np.arange(24).reshape(2, 4, 3) * 1.0)
