@@ -35,6 +35,10 @@ WIDTH = 64  # of decoders that begin from scratch, where no width is given
 class TextItems(UnitItems):
     """Items whose vectors a language model makes of their texts.
 
+    What is looked up one after another in a graph, such as a history and items drawn beside it,
+    shares its readings in training. The row's own item, `inputs`, is read by itself: its tower
+    must not hang on the history. In a loss `positive_in_loss` stands for it.
+
     Args:
         *args: as of `ItemSide`.
         item_tokens: integer array (V, L), row i the token ids of item i, 0 for padding.
@@ -48,11 +52,21 @@ class TextItems(UnitItems):
             item_tokens.shape, values=item_tokens, feature_dtype="int32", name="item_tokens"
         )
         self.llm = EachTextOnce(encoder, name="item_llm")
+        self._read: list[tuple[Any, Any]] = []  # ids (N,) and vectors (N, n) of earlier look-ups
+
+    def positive_in_loss(self) -> Any:
+        """The vector of the row's item (B, D), its text not read again if the history has it."""
+        return self.unit(self.encode(self.features_of(self.ids, known=self.inputs)))
 
     def lookup(self, features: Tensors) -> Any:
         """The vectors of the texts, beside the items' other features: (..., n)."""
         ids = features[self.id_column.name]
-        vectors = self.llm(ids, self.texts(ids))
+        shares = features is not self.inputs
+        known = map(_joined, zip(*self._read, strict=True)) if shares else ()
+        vectors = self.llm(ids, self.texts(ids), *known)
+        if shares:
+            flat = keras.ops.reshape(ids, (-1,))
+            self._read.append((flat, keras.ops.reshape(vectors, (-1, vectors.shape[-1]))))
         rest = self.columns[1:]
         if not rest:
             return vectors
@@ -61,6 +75,10 @@ class TextItems(UnitItems):
     def all(self, like: Any) -> Any:
         """The vectors of all ids, padding's among them: (V, D)."""
         return self.vectors_of(AllIds(self.size)(like))
+
+
+def _joined(tensors: Sequence[Any]) -> Any:
+    return tensors[0] if len(tensors) == 1 else keras.ops.concatenate(tensors)
 
 
 def known_as(

@@ -3,7 +3,11 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.text._each_once_kernels import can_encode_once, firsts_of
+from deeprec_tf.layers.text._each_once_kernels import (
+    can_encode_once,
+    firsts_beside,
+    firsts_of,
+)
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -19,6 +23,9 @@ class EachTextOnce(keras.layers.Layer):
     Call arguments:
         ids: integer tensor (...) of items.
         token_ids: integer tensor (..., L), their texts.
+        known_ids: integer tensor (...) of items that another call has encoded, or None. In training
+            they are not encoded again.
+        known_vectors: float tensor (..., D), what it gave.
 
     Returns:
         Float tensor (..., D).
@@ -35,23 +42,31 @@ class EachTextOnce(keras.layers.Layer):
         if not self.encoder.built:
             self.encoder.build((None, token_ids_shape[-1]))
 
-    def call(self, ids, token_ids, training=False):
+    def call(self, ids, token_ids, known_ids=None, known_vectors=None, training=False):
         """Applies the layer."""
         shape = ops.shape(ids)
-        texts = ops.reshape(token_ids, (-1, token_ids.shape[-1]))
-        if can_encode_once(training):
-            firsts, places = firsts_of(ops.reshape(ids, (-1,)))
+        ids, texts = ops.reshape(ids, (-1,)), ops.reshape(token_ids, (-1, token_ids.shape[-1]))
+        if not can_encode_once(training):
+            vectors = self.encoder(texts, training=training)
+        elif known_ids is None:
+            firsts, places = firsts_of(ids)
             once = self.encoder(ops.take(texts, firsts, axis=0), training=training)
             vectors = ops.take(once, places, axis=0)
         else:
-            vectors = self.encoder(texts, training=training)
+            known, new, places = firsts_beside(ops.reshape(known_ids, (-1,)), ids)
+            before = ops.reshape(known_vectors, (-1, known_vectors.shape[-1]))
+            once = self.encoder(ops.take(texts, new, axis=0), training=training)
+            once = ops.concatenate([ops.take(before, known, axis=0), once])
+            vectors = ops.take(once, places, axis=0)
         return ops.reshape(vectors, (*shape, vectors.shape[-1]))
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""
         return None
 
-    def compute_output_spec(self, ids, token_ids, training=False):
+    def compute_output_spec(
+        self, ids, token_ids, known_ids=None, known_vectors=None, training=False
+    ):
         """The items' places, and the encoder's width."""
         texts = keras.KerasTensor((None, token_ids.shape[-1]), dtype=token_ids.dtype)
         vectors = self.encoder.compute_output_spec(texts)

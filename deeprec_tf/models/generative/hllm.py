@@ -220,12 +220,13 @@ def HLLM(
     unit = UnitLength(name="user_unit")
     user_vector = joint(unit(last), "user_vector")
     item_vector = joint(items.positive(), "item_vector")  # (B, D)
+    positive = item_vector if encoder is None else items.positive_in_loss()
     past = items.unit(history.vectors)
     model = recall_model(
         inputs, items, user_vector, item_vector, feature_columns=[*users, *columns],
         queries=unit(states),
         labels=NextStep(name="labels")(history.ids, items.ids, history.mask),
-        positives=NextStep(name="positives")(past, item_vector, history.mask),
+        positives=NextStep(name="positives")(past, positive, history.mask),
         seen=history.ids, loss=loss, negatives=negatives, temperature=temperature,
         optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, name=name,
     )

@@ -31,6 +31,31 @@ def test_numbers():
     np.testing.assert_allclose(got, np.asarray(layer.encoder(TEXTS))[IDS], atol=1e-6)
 
 
+def test_what_another_call_has_read_is_not_read_again():
+    """Of 2, 1, 2, 0 and 3, 2, 1, 1 three texts are read first, and then one more."""
+    first, second = IDS
+    counted = EachTextOnce(Counted())
+
+    @tf.function
+    def run(first, second):
+        before = counted(first, TEXTS[IDS[0]], training=True)
+        return before, counted(second, TEXTS[IDS[1]], first, before, training=True)
+
+    before, after = run(first, second)
+    assert np.all(before == 3.0)
+    np.testing.assert_array_equal(after[:, 0], [1.0, 3.0, 3.0, 3.0])
+
+    layer = EachTextOnce(encoder())
+    wanted = layer(second, TEXTS[second])
+    for known in (first, second):  # some, and all of them
+        vectors = layer(known, TEXTS[known])
+        got = tf.function(layer)(second, TEXTS[second], known, vectors, training=True)
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+    np.testing.assert_allclose(  # outside a training none is passed over
+        layer(second, TEXTS[second], first, vectors * np.nan), wanted, atol=1e-6
+    )
+
+
 def test_training_reads_each_item_once_and_has_the_same_gradients():
     counted = EachTextOnce(Counted())
     run = tf.function(lambda: counted(IDS, TEXTS[IDS], training=True))

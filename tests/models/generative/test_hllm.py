@@ -3,11 +3,13 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import DenseFeat, SparseFeat, next_item_columns
 from deeprec_tf.candidates import InBatch, Sampled
 from deeprec_tf.engine import ROW_LOSS
 from deeprec_tf.export import item_encoder, user_encoder
+from deeprec_tf.layers import ItemState
 from deeprec_tf.models import HLLM, HLLMModel
 from deeprec_tf.optimizers import FineTuneAdamW
 from deeprec_tf.tables import table_values
@@ -141,6 +143,37 @@ def test_frozen_and_trained_items_of_equal_vectors_give_equal_scores(make, tmp_p
     np.testing.assert_allclose(
         frozen.predict(x, verbose=0), whole.predict(x, verbose=0), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("mode", ["retrieval", "ranking"])
+def test_a_training_step_reads_each_text_once(mode, monkeypatch):
+    """Of history, positive and drawn items; the target of a ranking stands apart."""
+    keras.utils.set_random_seed(0)
+    call, read = ItemState.call, []
+
+    def watched(layer, token_ids, training=False):
+        vectors = call(layer, token_ids, training=training)
+        if not training or isinstance(token_ids, keras.KerasTensor):
+            return vectors
+        # Without a state: what nothing depends on is not computed, and not counted.
+        note = tf.numpy_function(
+            lambda texts: read.append(texts) or np.int32(0), [token_ids], tf.int32, stateful=False
+        )
+        return vectors + tf.cast(tf.ensure_shape(note, ()), vectors.dtype)
+
+    monkeypatch.setattr(ItemState, "call", watched)
+    more = {} if mode == "retrieval" else {"fusion_params": {"generative_weight": 0.1}}
+    model = HLLM(
+        *COLUMNS, item_tokens=TOKENS, llm_params=SMALL, negatives=Sampled(16), mode=mode, **more
+    )
+    x = {"hist_item_id": np.array([[3, 4, 3], [5, 0, 0]]), "item_id": np.array([5, 6])}
+    model.fit(x, np.ones(2), verbose=0)
+    assert len(read) == 3
+    if mode == "ranking":
+        read = [texts for texts in read if not np.array_equal(texts, TOKENS[[5, 6]])]
+        assert len(read) == 2
+    texts = np.concatenate(read)
+    assert len(texts) == len(np.unique(texts, axis=0)) > 8
 
 
 def test_both_language_models_learn():
