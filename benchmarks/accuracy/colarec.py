@@ -1,16 +1,17 @@
-"""General recommendation on Amazon Beauty by ColaRec's protocol: beside LightGCN and SASRec.
+"""General recommendation on Amazon data by ColaRec's protocol: beside LightGCN and SASRec.
 
-    DEEPREC_TF_DATA=... python benchmarks/accuracy/colarec.py
+    DEEPREC_TF_DATA=... python benchmarks/accuracy/colarec.py --data beauty
 
 Each user's items are split at random, one for the test, one for the validation, the rest for
 training (80/10/10 of about ten items or fewer); the newest of the training items are the context,
 all items compete but those of the training. Figures are not comparable to those of next items. The
-validation's NDCG@10 chooses every model's epoch, for ColaRec that of the first 1,024 users.
-LightGCN is trained first; its item vectors make the codes, and its own products are the row beside.
-SASRec reads the training items in the order of time, and has as many CPU seconds of training as
-ColaRec took. Two parts of the test are told apart: users of three training items, the fewest, and
-the items that fewer than five training rows have (hardly any has none). Reduced size: the published
-model starts from T5-small. `--epochs` prints a row of so few epochs and adds none.
+validation's NDCG@10 chooses every model's epoch, for ColaRec that of 1,024 users drawn at random.
+ColaRec is asked for as many items as a list and the items of any user take together. LightGCN is
+trained first; its item vectors make the codes, and its own products are the row beside. SASRec
+reads the training items in the order of time, and has as many CPU seconds of training as ColaRec
+took. Two parts of the test are told apart: users of three training items, the fewest, and the items
+that fewer than five training rows have (hardly any has none). Reduced size: the published model
+starts from T5-small. `--epochs` prints a row of so few epochs and adds none.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from generative import text_vectors
+from generative import ASKED_EXACTLY, share_found, text_vectors
 from next_item import DATA as AMAZON
 from next_item import RUNS as RUNS_BY_TIME
-from next_item import chosen, spent_file, trained
+from next_item import Data, chosen, spent_file, trained
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf.code_models import sizes_of_preset
@@ -45,9 +46,10 @@ from deeprec_tf.identifiers import hierarchical_kmeans_codes, random_codes
 from deeprec_tf.models import ColaRec, LightGCN
 from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
-DATA, METRICS, K = "Amazon Beauty, general", ("recall", "ndcg"), (5, 10, 20)
+METRICS, K = ("recall", "ndcg"), (5, 10, 20)
 EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 5, 40, 5, 128, 1e-3
-FEW, RARE, MAXLEN, WATCHED = 3, 5, 50, 1024
+FEW, RARE, MAXLEN, WATCHED, BEAM = 3, 5, 50, 1024, 100
+BRANCHING, LEVELS = 32, 3  # of all identifiers
 SIZES: dict[str, dict[str, Any]] = {
     "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": (10, 7, 82)},
     "full": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "preset": "short"},
@@ -68,11 +70,12 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class Beauty:
+class General:
     """Training pairs, and for the users with a test item what they have and what is to be found."""
 
-    def __init__(self, seed: int = 0) -> None:
-        folder = data_dir() / "amazon-beauty"
+    def __init__(self, source: Data, seed: int = 0) -> None:
+        self.source, self.name = source, f"{source.name}, general"
+        folder = data_dir() / source.folder
         log = pd.read_parquet(folder / "interactions.parquet")[["user_id", "item_id", "position"]]
         log = log.sample(frac=1.0, random_state=seed).reset_index(drop=True)
         place = log.groupby("user_id").cumcount()
@@ -100,6 +103,10 @@ class Beauty:
         self.seen = self.seen[:count]
         self.parts = {part: is_in[:count] for part, is_in in self.parts.items()}
 
+    def drawn(self, number: int, seed: int) -> np.ndarray:
+        """The places of some users."""
+        return np.random.default_rng(seed).permutation(len(self.users))[:number]
+
     def measured(self, score: Callable[[np.ndarray], dict[str, float]]) -> dict[str, float]:
         """The metrics of all users and of each part, from a function of the users' places."""
         return {
@@ -108,12 +115,12 @@ class Beauty:
         }  # fmt: skip
 
 
-def lightgcn(data: Beauty, seed: int, options: Any) -> tuple[keras.Model, dict]:
+def lightgcn(data: General, seed: int, options: Any) -> tuple[keras.Model, dict]:
     """LightGCN, as in gowalla.py the softmax of cosines over the items of a batch; kept in a file.
 
     With it what there is to say of its training, which stands in a file beside.
     """
-    file = options.checkpoints / f"LightGCN-{seed}.keras"
+    file = options.checkpoints / f"{data.source.folder}-LightGCN-{seed}.keras"
     told = file.with_suffix(".json")
     if told.exists():
         return keras.models.load_model(file), json.loads(told.read_text(encoding="utf-8"))
@@ -151,36 +158,39 @@ def is_trial(options: Any) -> bool:
     return bool(options.epochs or options.steps)
 
 
-def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any) -> dict:
+def colarec(name: str, data: General, peer: keras.Model, seed: int, options: Any) -> dict:
     """One row of ColaRec."""
     gid, arguments = RUNS[name]
     if gid == "random":
-        codes = random_codes(data.items, seed=seed)
+        codes = random_codes(data.items, LEVELS, BRANCHING, seed=seed)
     elif gid == "text":
-        vectors = text_vectors(AMAZON["beauty"], options.checkpoints)
-        codes = hierarchical_kmeans_codes(vectors, seed=seed)
+        vectors = text_vectors(data.source, options.checkpoints)
+        codes = hierarchical_kmeans_codes(vectors, BRANCHING, LEVELS, seed=seed)
     else:
         ids = {"item_id": np.arange(1, data.items + 1)}
         vectors = item_encoder(peer).predict(ids, verbose=0)["item_vector"]
         vectors = np.concatenate([np.zeros_like(vectors[:1]), vectors])
-        codes = hierarchical_kmeans_codes(vectors, seed=seed)
+        codes = hierarchical_kmeans_codes(vectors, BRANCHING, LEVELS, seed=seed)
     keras.utils.set_random_seed(seed)
     tokens = arguments.get("item_tokens", data.tokens)
     arguments = {key: value for key, value in arguments.items() if key != "item_tokens"}
+    maxlen = sizes_of_preset(SIZES[options.size]["preset"], owner=name)[0]
+    asked_for = max(K) + max(map(len, data.seen))
     model = ColaRec(
-        codes, tokens, num_users=data.num_users, beam_width=100, num_results=50,
+        codes, tokens, num_users=data.num_users, num_results=asked_for,
+        beam_width=max(BEAM, asked_for + maxlen),
         **SIZES[options.size],
         **arguments,
         optimizer=keras.optimizers.AdamW(RATE, global_clipnorm=1.0),
     )  # fmt: skip
     model.shuffle_seed = seed
     rows = ColaRecRows(data.by_time, codes, time="position", seed=seed)
-    maxlen = sizes_of_preset(SIZES[options.size]["preset"], owner=name)[0]
-    folder = options.checkpoints / f"{name}-{options.size}-{seed}".replace(" ", "_")
-    stop, x = best_epoch(), rows(0)
+    folder = f"{data.source.folder}-{name}-{options.size}-{seed}".replace(" ", "_")
+    folder = options.checkpoints / folder
+    stop, x, some = best_epoch(), rows(0), data.drawn(WATCHED, seed)
     watch = GenerationEvaluation(
-        (rows.contexts(data.users[:WATCHED], maxlen), data.validation[:WATCHED]),
-        item_count=data.items, seen=data.seen[:WATCHED], metrics=METRICS,
+        (rows.contexts(data.users[some], maxlen), data.validation[some]),
+        item_count=data.items, seen=[data.seen[i] for i in some], metrics=METRICS,
     )
     budget = Budget(file=spent_file(folder))
     callbacks = [watch, stop, budget, BackupAndRestore(folder, callbacks=[stop])]
@@ -195,6 +205,8 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
     )  # fmt: skip
     asked = rows.contexts(data.users, maxlen)
     found = inference_model(model).predict(asked, batch_size=128, verbose=0)["ids"]
+    some = data.drawn(ASKED_EXACTLY, seed)
+    some_asked = {name: values[some] for name, values in asked.items()}
 
     def score(users: np.ndarray) -> dict[str, float]:
         ranks = rank_in_lists(
@@ -205,13 +217,14 @@ def colarec(name: str, data: Beauty, peer: keras.Model, seed: int, options: Any)
 
     return {
         "parameters": model.count_params(), **chosen(history, "ndcg@10"),
+        "beam_recall": share_found(model, some_asked, found[some]),
         "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         "remark": REDUCED if options.size == "reduced" else "T5-small's size, from scratch",
         **data.measured(score),
     }  # fmt: skip
 
 
-def by_vectors(model: keras.Model, x: dict[str, np.ndarray], data: Beauty) -> dict[str, float]:
+def by_vectors(model: keras.Model, x: dict[str, np.ndarray], data: General) -> dict[str, float]:
     """The metrics of a model with two towers."""
 
     def score(users: np.ndarray) -> dict[str, float]:
@@ -226,7 +239,7 @@ def by_vectors(model: keras.Model, x: dict[str, np.ndarray], data: Beauty) -> di
 class ByTime:
     """The training items in the order of time: all but the last, and the last, of every user."""
 
-    def __init__(self, data: Beauty) -> None:
+    def __init__(self, data: General) -> None:
         log, self.items = data.by_time, data.items
         last = log.groupby("user_id").cumcount(ascending=False).to_numpy() == 0
 
@@ -245,9 +258,9 @@ class ByTime:
         self.seen_validation = data.seen
 
 
-def sasrec(data: Beauty, peer: list[dict], seed: int, options: Any) -> dict:
+def sasrec(data: General, peer: list[dict], seed: int, options: Any) -> dict:
     """SASRec over the training items by time, trained for at most as many CPU seconds."""
-    folder = options.checkpoints / f"SASRec-{seed}"
+    folder = options.checkpoints / f"{data.source.folder}-SASRec-{seed}"
     if is_trial(options):
         budget = Budget(steps=options.steps or 1000 * options.epochs)
     elif peer:
@@ -255,7 +268,7 @@ def sasrec(data: Beauty, peer: list[dict], seed: int, options: Any) -> dict:
     else:
         raise SystemExit("SASRec gets the CPU seconds of ColaRec: run that first.")
     parts = ByTime(data)
-    model, row = trained(RUNS_BY_TIME["SASRec"], AMAZON["beauty"], parts, seed, folder, budget)
+    model, row = trained(RUNS_BY_TIME["SASRec"], data.source, parts, seed, folder, budget)
     return {
         **row, "training_seconds": round(budget.spent, 1),
         "remark": "trained for at most the CPU seconds of ColaRec",
@@ -267,6 +280,7 @@ def main() -> None:
     """Runs what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = ["LightGCN", "ColaRec", "SASRec, same budget", *list(RUNS)[1:]]
+    parser.add_argument("--data", nargs="+", default=["beauty"], choices=["beauty", "toys"])
     parser.add_argument("--models", nargs="+", default=names, choices=names)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="print a row of so many epochs, add none")
@@ -277,24 +291,25 @@ def main() -> None:
     use_one_thread()
     keep_freed_memory()
     rows = Rows("colarec")
-    for seed in options.seeds:
-        data = Beauty(seed)
-        peer, of_training = lightgcn(data, seed, options)
-        for name in options.models:
-            if rows.done(model=name, data=DATA, seed=seed):
-                continue
-            with cpu_seconds() as seconds:
-                if name == "LightGCN":
-                    row = {**of_training, **by_vectors(peer, {"user_id": data.users}, data)}
-                elif name.startswith("SASRec"):
-                    row = sasrec(data, rows.find(model="ColaRec", data=DATA, seed=seed), seed,
-                                 options)  # fmt: skip
-                else:
-                    row = colarec(name, data, peer, seed, options)
-            row = {key.replace("@", "_"): value for key, value in row.items()}
-            spent = seconds() + row.pop("earlier", 0.0)
-            row = {"model": name, "data": DATA, "seed": seed, **row, "seconds": round(spent, 1)}
-            print(row if is_trial(options) else rows.add(**row))
+    for key in options.data:
+        for seed in options.seeds:
+            data = General(AMAZON[key], seed)
+            peer, of_training = lightgcn(data, seed, options)
+            for name in options.models:
+                if rows.done(model=name, data=data.name, seed=seed):
+                    continue
+                with cpu_seconds() as seconds:
+                    if name == "LightGCN":
+                        row = {**of_training, **by_vectors(peer, {"user_id": data.users}, data)}
+                    elif name.startswith("SASRec"):
+                        of_colarec = rows.find(model="ColaRec", data=data.name, seed=seed)
+                        row = sasrec(data, of_colarec, seed, options)
+                    else:
+                        row = colarec(name, data, peer, seed, options)
+                row = {key.replace("@", "_"): value for key, value in row.items()}
+                spent = round(seconds() + row.pop("earlier", 0.0), 1)
+                row = {"model": name, "data": data.name, "seed": seed, **row, "seconds": spent}
+                print(row if is_trial(options) else rows.add(**row))
 
 
 if __name__ == "__main__":

@@ -104,10 +104,9 @@ def text_vectors(data: Data, folder: Path) -> np.ndarray:
 def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> dict:
     """One row of TIGER."""
     size, book = SIZES[options.size]
+    codes = residual_kmeans_codes(text_vectors(data, options.checkpoints), 3, book, seed=seed)
     if name.endswith("random codes"):
-        codes = random_codes(parts.items, 4, book, seed=seed)
-    else:
-        codes = residual_kmeans_codes(text_vectors(data, options.checkpoints), 3, book, seed=seed)
+        codes = random_codes(parts.items, codes.num_positions, codes.sizes, seed=seed)
     keras.utils.set_random_seed(seed)
     model = TIGER(
         codes, num_users=parts.users, maxlen=MAXLEN, num_results=30, beam_width=50, **size,

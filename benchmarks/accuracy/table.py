@@ -10,6 +10,7 @@ which says what its table shows:
      "published": {"DeepFM": ".9842 / .1482"}}
 
 - `metrics`: key of the row, head of the column, digits. Mean ± deviation over the runs of a model.
+  What no row has gets no column.
 - `reference` (optional): a model; the table has the mean ± deviation of the paired differences to
   it, run by run of the same `data` and `seed`, in the first metric.
 - `published` (optional): what others have reported, by model, or by "data / model".
@@ -95,6 +96,8 @@ def cells(key: tuple, line: list[Row], rows: list[Row], table: Row) -> list[str]
 def markdown(table: Row, rows: list[Row]) -> str:
     """A table, the remarks on its lines, and what it was measured with."""
     by = table.get("by", ["data", "model"])
+    known = {name for row in rows for name, value in row.items() if value is not None}
+    table = {**table, "metrics": [metric for metric in table["metrics"] if metric[0] in known]}
     lines = grouped(rows, by, table.get("order", []))
     values = {word: {key[i] for key in lines} for i, word in enumerate(by)}
     shown = [i for i, word in enumerate(by) if len(values[word]) > 1 or word == "model"]

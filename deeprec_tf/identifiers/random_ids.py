@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from deeprec_tf.identifiers.hierarchical import least_branching
@@ -9,21 +13,23 @@ from deeprec_tf.identifiers.item_codes import ItemCodes
 
 
 def random_codes(
-    num_items: int, num_levels: int = 3, codebook_size: int | None = None, *, seed: int = 0
+    num_items: int, num_levels: int = 3, codebook_size: int | Sequence[int] | None = None, *,
+    seed: int = 0,
 ) -> ItemCodes:
     """Unique codes that say nothing of the items, drawn without replacement.
 
     Args:
         num_items: items, ids 1..num_items.
         num_levels: L, codes of an item.
-        codebook_size: codes of a position; the least that has room for all items when None.
+        codebook_size: codes of a position, or of each of them, such as the `sizes` of other codes;
+            the least that has room for all items when None.
         seed: seed of the draw.
 
     Returns:
         `ItemCodes` of L positions.
 
     Raises:
-        ValueError: no item, or more items than codes.
+        ValueError: no item, more items than codes, or not one size a position.
 
     Example:
         >>> random_codes(5, num_levels=2).sizes
@@ -35,22 +41,27 @@ def random_codes(
             f"{num_items!r} and {num_levels!r}."
         )
     least = least_branching(num_items, num_levels)
-    size = least if codebook_size is None else codebook_size
-    if size < least:
+    size: Any = least if codebook_size is None else codebook_size
+    sizes = [int(one) for one in (size if np.ndim(size) else [size] * num_levels)]
+    if len(sizes) != num_levels:
         raise ValueError(
-            f"random_codes: {num_levels} positions of {size} codes have room for "
-            f"{size**num_levels} items, got {num_items}. Give codebook_size={least}, or None."
+            f"random_codes: codebook_size must be one number, or one of each of the {num_levels} "
+            f"positions, got {size!r}."
+        )
+    room = math.prod(sizes)
+    if room < num_items:
+        raise ValueError(
+            f"random_codes: {num_levels} positions of {size} codes have room for {room} items, got "
+            f"{num_items}. Give codebook_size={least}, or None."
         )
     generator = np.random.default_rng(seed)
     numbers = np.empty(0, "int64")
-    if size**num_levels <= 4 * num_items:
-        numbers = generator.permutation(size**num_levels)[:num_items]
+    if room <= 4 * num_items:
+        numbers = generator.permutation(room)[:num_items]
     while len(numbers) < num_items:
-        drawn = generator.integers(size**num_levels, size=2 * num_items)
+        drawn = generator.integers(room, size=2 * num_items)
         both = np.concatenate([numbers, drawn])
         _, first = np.unique(both, return_index=True)
         numbers = both[np.sort(first)][:num_items]
-    places = size ** np.arange(num_levels)[::-1]
-    codes = numbers[:, None] // places % size + 1
-    return ItemCodes(np.concatenate([np.zeros((1, num_levels), "int64"), codes]),
-                     [size] * num_levels)  # fmt: skip
+    codes = np.stack(np.unravel_index(numbers, sizes), axis=1) + 1
+    return ItemCodes(np.concatenate([np.zeros((1, num_levels), "int64"), codes]), sizes)

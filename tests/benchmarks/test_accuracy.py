@@ -101,6 +101,15 @@ def test_table_has_mean_deviation_and_paired_differences(accuracy, rows):
     assert ", two threads; " in other and "one thread" not in other
 
 
+def test_what_no_row_has_gets_no_column(accuracy, rows):
+    table = {**TABLE, "metrics": [*TABLE["metrics"], ["few_auc", "AUC, few", 3]]}
+    assert "AUC, few" not in accuracy.table.markdown(table, _three(rows))
+    rows.add(model="B", data="d", seed=2, auc=0.5, few_auc=0.5)
+    lines = accuracy.table.markdown(table, rows.read()).splitlines()
+    assert lines[0].startswith("| model | parameters | AUC | NDCG | AUC, few |")
+    assert "| – | 0.500 |" in lines[3] and lines[2].split("|")[5].strip() == "–"
+
+
 def test_spread_of_one_run_or_one_count_has_no_deviation(accuracy):
     spread = accuracy.table.spread
     assert [spread(v, 1) for v in ([], [0.25], [39, 39])] == ["–", "0.2", "39"]
@@ -115,7 +124,7 @@ def test_differences_are_taken_within_data_and_seed(accuracy, rows):
     text = accuracy.table.markdown({**TABLE, "order": ["B", "A"]}, rows.read())
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[:6]]
     assert [line[:2] for line in lines[2:]] == [["x", "B"], ["x", "A"], ["y", "B"], ["y", "A"]]
-    assert [line[5] for line in lines[2:]] == ["–", "+0.250", "–", "+1.000"]
+    assert [line[4] for line in lines[2:]] == ["–", "+0.250", "–", "+1.000"]
 
 
 def test_page_gets_its_table_between_the_markers(accuracy, rows, tmp_path):

@@ -55,13 +55,18 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
 
 
 def test_a_users_items_are_in_one_part_each(scripts):
-    data = _read(lambda: scripts("colarec").Beauty(0))
+    colarec = scripts("colarec")
+    data = _read(lambda: colarec.General(colarec.AMAZON["beauty"], 0))
     train = set(map(tuple, data.train[["user_id", "item_id"]].to_numpy().tolist()))
     for targets in (data.targets, data.validation):
         assert not train & set(zip(data.users.tolist(), targets.tolist(), strict=True))
     assert not (data.targets == data.validation).any()
     assert all(len(seen) >= 3 for seen in data.seen)
-    parts = scripts("colarec").ByTime(data)
+    assert data.name == "Amazon Beauty, general", "as in the rows that are there"
+    drawn = data.drawn(1024, seed=0)
+    assert len(set(drawn.tolist())) == 1024 and drawn.max() > len(data.users) * 3 // 4
+    np.testing.assert_array_equal(data.drawn(64, seed=0), drawn[:64])
+    parts = colarec.ByTime(data)
     for i in range(0, len(data.users), 997):
         assert set(parts.asked["hist_item_id"][i].tolist()) - {0} <= set(data.seen[i])
     assert parts.validation["hist_item_id"] is parts.asked["hist_item_id"]

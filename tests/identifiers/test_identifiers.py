@@ -161,6 +161,13 @@ def test_a_tree_without_some_items_leads_to_the_others_by_their_ids():
     assert all(table.dtype == np.int32 for table in tree.tables)
 
 
+def test_random_codes_take_the_sizes_of_others():
+    found = random_codes(60, 3, (2, 9, 4))
+    assert found.sizes == (2, 9, 4) and found.codes[1:].max(axis=0).tolist() == [2, 9, 4]
+    one, each = random_codes(90, 2, 10), random_codes(90, 2, [10, 10])
+    np.testing.assert_array_equal(one.codes, each.codes)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -186,6 +193,8 @@ def test_a_tree_without_some_items_leads_to_the_others_by_their_ids():
         (lambda: hierarchical_kmeans_codes(VECTORS, 4, 3), ValueError, "for 64 items, got 90. Give "
          "branching=5"),
         (lambda: random_codes(0), ValueError, "at least 1, got 0"),
+        (lambda: random_codes(9, 2, (9,)), ValueError, r"of the 2 positions, got \(9,\)"),
+        (lambda: random_codes(90, 2, (9, 9)), ValueError, "room for 81 items, got 90"),
         (lambda: random_codes(90, 2, 9), ValueError, "room for 81 items, got 90"),
         (lambda: constrained_kmeans(VECTORS, 2, 10), ValueError, "no room for 91 vectors"),
     ],
