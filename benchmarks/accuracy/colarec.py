@@ -26,7 +26,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from generative import ASKED_EXACTLY, share_found, text_vectors
+from generative import ASKED_EXACTLY, FEW, RARE, share_found, text_vectors
 from next_item import DATA as AMAZON
 from next_item import RUNS as RUNS_BY_TIME
 from next_item import Data, chosen, spent_file, trained
@@ -48,7 +48,7 @@ from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 METRICS, K = ("recall", "ndcg"), (5, 10, 20)
 EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 5, 40, 5, 128, 1e-3
-FEW, RARE, MAXLEN, WATCHED, BEAM = 3, 5, 50, 1024, 100
+MAXLEN, WATCHED, BEAM = 50, 1024, 100
 BRANCHING, LEVELS = 32, 3  # of all identifiers
 SIZES: dict[str, dict[str, Any]] = {
     "reduced": {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "preset": (10, 7, 82)},

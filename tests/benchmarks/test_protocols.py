@@ -24,6 +24,7 @@ def test_unseen_items_are_nowhere_before_the_test(scripts):
     assert parts.test["hist_item_id"].max() <= parts.known
     assert 0.05 < parts.unseen.mean() < 0.2
     np.testing.assert_array_equal(parts.unseen, parts.test["item_id"] > parts.known)
+    assert 0.2 < parts.few.mean() < 0.5
     # What a user had is no answer, known or not; the target is one.
     assert parts.seen_test.max() > parts.known
     for i in range(0, len(parts.unseen), 997):
@@ -52,6 +53,23 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
     ))  # fmt: skip
     changed = (raw.test["item_id"] != shuffled.test["item_id"]).mean()
     assert 0.3 < changed < 0.7
+
+
+def test_users_and_items_of_few_rows_are_told_apart(scripts):
+    generative = scripts("generative")
+    data = generative.DATA["beauty"]
+    parts = _read(lambda: generative.Prefixes(data))
+    few, rare = parts.parts["few_"], parts.parts["rare_"]
+    assert 0.2 < few.mean() < 0.5 and 0.1 < rare.mean() < 0.5
+    assert {len(parts.seen[i]) for i in np.flatnonzero(few)} == {4}, "three, and the validation's"
+    trained = np.concatenate([row[:-1] for row in parts.seen])
+    counts = np.bincount(trained, minlength=parts.items + 1)[parts.test["item_id"]]
+    np.testing.assert_array_equal(counts < generative.RARE, rare)
+    found = parts.measured(lambda rows: {"rows": len(rows)}, 100)
+    assert found == {"rows": 100, "few_rows": few[:100].sum(), "rare_rows": rare[:100].sum()}
+    # SASRec is asked for the same users in the same order.
+    others = generative.LeaveOneOut(data)
+    np.testing.assert_array_equal(others.test["item_id"], parts.test["item_id"])
 
 
 def test_a_users_items_are_in_one_part_each(scripts):
