@@ -19,7 +19,7 @@ from deeprec_tf.identifiers import (
     random_codes,
     residual_kmeans_codes,
 )
-from deeprec_tf.models import TIGER
+from deeprec_tf.models import TIGER, ColaRec
 from deeprec_tf.tables import table_values
 from tests.reference import generation as twin
 
@@ -216,16 +216,21 @@ def test_generation_is_part_of_the_exports(trained, tmp_path):
     assert check_export(model, folder, served(x)) < 1e-4
 
 
-@pytest.mark.parametrize("keys", ["m{}", "{}"], ids=["text", "numbers"])
-def test_raw_histories_in_raw_keys_out(keys, tmp_path):
+@pytest.mark.parametrize(("name", "keys"), [("TIGER", "{}"), ("ColaRec", "m{}")])
+def test_raw_histories_in_raw_keys_out(name, keys, tmp_path):
     movies = pd.Series([keys.format(3 * i) for i in range(1, 13)])
     if keys == "{}":
         movies = movies.astype("int64")
     log = pd.DataFrame({"user_id": ["a", "b", "c"] * 4, "item_id": movies})
     encoder = FeatureEncoder([Category("user_id"), Category("item_id")]).fit(log)
     known = encoder.vocabulary("item_id")
-    wide = {"hide_seen": False, "num_results": known.size}
-    model = build(random_codes(known.size - 1), hidden_items=(1,), num_users=9, **wide)
+    codes = random_codes(known.size - 1)
+    wide = {"hidden_items": (1,), "num_users": 9, "num_results": known.size}
+    if name == "TIGER":
+        model = build(codes, hide_seen=False, **wide)
+    else:
+        tiny = {"preset": (4, 2, 16), "hidden_size": 8, "num_layers": 1, "num_heads": 2}
+        model = ColaRec(codes, None, **wide, **tiny)
     folder = export_saved_model(model, tmp_path / "raw", encoder=encoder)
     nothing = "" if keys == "m{}" else 0
     history = np.array([[movies[0], movies[5]], [movies[7], nothing]], movies.to_numpy().dtype)
@@ -236,10 +241,13 @@ def test_raw_histories_in_raw_keys_out(keys, tmp_path):
     x["hist_item_id"] = np.array([[ids[0], ids[5]], [ids[7], 0]])
     wanted = load_saved_model(folder, "ids")(x)
     found = dict(zip(ids.tolist(), movies, strict=True))
-    for keys_of_row, ids_of_row in zip(got["ids"], wanted["ids"], strict=True):
+    found[-1] = ""  # ColaRec leaves out the context's items
+    for row, keys_of_row, ids_of_row in zip(history, got["ids"], wanted["ids"], strict=True):
         decoded = [k.decode() if isinstance(k, bytes) else k for k in keys_of_row]
         assert decoded == [found[i] for i in ids_of_row.tolist()]
-        assert sorted(decoded) == sorted(movies), "each key, and nothing else"
+        left_out = set(row) if name == "ColaRec" else set()
+        answered = [key for key in decoded if key != ""]
+        assert sorted(answered) == sorted(set(movies) - left_out), "each key, and nothing else"
     np.testing.assert_allclose(got["scores"], wanted["scores"], rtol=1e-5)
 
 
