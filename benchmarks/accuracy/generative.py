@@ -166,7 +166,7 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
     scores = history.history.get("val_loss", [0.0])
     return {
         "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
-        "code_use": codes.code_use[0], "beam_recall": share_found(model, asked, found["ids"]),
+        "beam_recall": share_found(model, asked, found["ids"]),
         "remark": REDUCED if options.size == "reduced" else "published size",
         "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         **parts.measured(score, len(seen)),
