@@ -154,8 +154,7 @@ class VarLenSparseFeat:
             behaviors.
         length_name: input (B,) with the count of real elements; the mask is then
             position < length. Without it the mask is id != 0.
-        weight_name: input (B, T) with a weight for every element where it is pooled; as with the
-            combiner, models that read the sequence itself go without.
+        weight_name: input (B, T) with a weight for every element; like the combiner, for pooling.
         weight_norm: weights are turned into a softmax over the real elements.
         group: with more than 1 the ids have shape (B, T, group): several negatives a step,
             or sessions.
