@@ -301,14 +301,21 @@ def _checked_numbers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarr
 def _narrowed(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
     """The Input's dtype, where it holds the values: NumPy would wrap them or make them infinite."""
     dtype = np.dtype(spec.dtype)
-    limits = np.iinfo(dtype) if dtype.kind == "i" else np.finfo(dtype)
-    if array.size and (array.min() < limits.min or array.max() > limits.max):
-        row = _first_row((array < limits.min) | (array > limits.max))
+    row = first_row_beyond(array, dtype)
+    if row is not None:
         raise ValueError(
             f"{owner}: {spec.name!r} holds {array[row]} in row {row}, too large for {dtype}. Scale "
             "it, or declare a wider dtype."
         )
     return array.astype(dtype, copy=False)
+
+
+def first_row_beyond(array: np.ndarray, dtype: np.dtype) -> int | None:
+    """The first row with a number that a dtype does not reach; None where it reaches all."""
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    if not array.size or (array.min() >= limits.min and array.max() <= limits.max):
+        return None
+    return _first_row((array < limits.min) | (array > limits.max))
 
 
 def _check_weights(owner: str, column: VarLenSparseFeat, arrays: Mapping[str, np.ndarray]) -> None:

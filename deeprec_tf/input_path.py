@@ -91,7 +91,8 @@ class InputPath(Model):
                 f"{self.name}: input {missing!r} is missing in the batches; they have {list(x)}, "
                 f"the inputs are {wanted}."
             )
-        strange = next((name for name in x if name not in {*inputs, *self._ignored_inputs}), None)
+        known = {*inputs, *self._ignored_inputs}
+        strange = next((name for name in x if name not in known), None)
         if strange is not None and refuses:
             raise ValueError(
                 f"{self.name}: the batches have {strange!r}, which is no input of the model. Drop "

@@ -79,11 +79,8 @@ def _last_weights(model: Any) -> list[Any]:
 
 def _of_all_replicas(gradient: Any) -> Any:
     """The gradient of the whole batch, of which a replica has a share."""
-    context = tf.distribute.get_replica_context()
-    if gradient is None or context is None or context.num_replicas_in_sync == 1:
-        return gradient
-    whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
-    if not isinstance(whole, tf.IndexedSlices):
+    whole = None if gradient is None else over_replicas(gradient, "SUM")
+    if whole is gradient or not isinstance(whole, tf.IndexedSlices):
         return whole
     rows = summed_rows(whole)
     return tf.IndexedSlices(rows.values, rows.indices, whole.dense_shape)

@@ -227,10 +227,11 @@ class TaskLosses(Model):
         return labels, {task: given.get(task, ones) for task in y_pred}
 
 
-def over_replicas(value: tf.Tensor, how: str) -> tf.Tensor:
-    """A constant of all replicas: their "SUM" or "MEAN"."""
+def over_replicas(value: Any, how: str) -> Any:
+    """A constant of all replicas, a tensor or slices of one: their "SUM" or "MEAN"."""
     context = tf.distribute.get_replica_context()
-    value = tf.stop_gradient(value)
+    if not isinstance(value, tf.IndexedSlices):
+        value = tf.stop_gradient(value)
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(how, value)

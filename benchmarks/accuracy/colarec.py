@@ -26,7 +26,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from generative import ASKED_EXACTLY, FEW, RARE, share_found, text_vectors
+from generative import ASKED_EXACTLY, FEW, RARE, of_parts, share_found, text_vectors
 from next_item import DATA as AMAZON
 from next_item import RUNS as RUNS_BY_TIME
 from next_item import Data, chosen, spent_file, trained
@@ -109,10 +109,7 @@ class General:
 
     def measured(self, score: Callable[[np.ndarray], dict[str, float]]) -> dict[str, float]:
         """The metrics of all users and of each part, from a function of the users' places."""
-        return {
-            part + name: value for part, is_in in self.parts.items()
-            if is_in.any() for name, value in score(np.flatnonzero(is_in)).items()
-        }  # fmt: skip
+        return of_parts({part: np.flatnonzero(is_in) for part, is_in in self.parts.items()}, score)
 
 
 def lightgcn(data: General, seed: int, options: Any) -> tuple[keras.Model, dict]:

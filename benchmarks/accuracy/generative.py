@@ -62,6 +62,16 @@ ASKED_EXACTLY = 64  # users whose answers are compared with those of a beam as w
 MODELS = ("TIGER", "TIGER, random codes", "SASRec, same budget")
 
 
+def of_parts(
+    places: dict[str, np.ndarray], score: Callable[[np.ndarray], dict[str, float]]
+) -> dict[str, float]:
+    """The metrics of each part's rows, behind the part's prefix; of a part without rows none."""
+    return {
+        part + name: value for part, rows in places.items()
+        if len(rows) for name, value in score(rows).items()
+    }  # fmt: skip
+
+
 class Prefixes:
     """Every moment of a data set with something before it, by part, and the users' whole pasts."""
 
@@ -99,10 +109,7 @@ class Prefixes:
             count: how many rows there are; all when None.
         """
         places = {part: np.flatnonzero(is_in[:count]) for part, is_in in self.parts.items()}
-        return {
-            part + name: value for part, rows in places.items()
-            if len(rows) for name, value in score(rows).items()
-        }  # fmt: skip
+        return of_parts(places, score)
 
 
 def text_vectors(data: Data, folder: Path) -> np.ndarray:

@@ -27,7 +27,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from generative import FEW
+from generative import FEW, of_parts
 from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, chosen, spent_file
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import item_texts, packaged_backbone
@@ -171,21 +171,19 @@ def mean_of_texts(vectors: np.ndarray) -> Any:
 
 def measured(model: Any, x: Any, parts: Parts, rows: np.ndarray) -> dict[str, float]:
     """Metrics of all test rows, of users with few items, and of seen and of unseen items."""
-    found: dict[str, float] = {}
     groups = {"": rows, "few_": rows[parts.few[rows]]}
     if parts.unseen.any():
         groups |= {"seen_": rows[~parts.unseen[rows]], "unseen_": rows[parts.unseen[rows]]}
-    for prefix, group in groups.items():
-        if not len(group):
-            continue
+
+    def score(group: np.ndarray) -> dict[str, float]:
         asked = {n: v[group] for n, v in x.items()} if isinstance(x, dict) else x[group]
         got = evaluate_retrieval(
             model, asked, parts.test["item_id"][group], seen=parts.seen_test[group], k=(5, 10),
             metrics=METRICS,
         )
-        found |= {f"{prefix}{key.replace('@', '_')}": value for key, value in got.items()}
-        found |= {f"{prefix}rows": len(group)}
-    return found
+        return {**{key.replace("@", "_"): value for key, value in got.items()}, "rows": len(group)}
+
+    return of_parts(groups, score)
 
 
 def run_one(name: str, data: Data, parts: Parts, seed: int, options: Any) -> dict[str, Any]:

@@ -120,18 +120,15 @@ def time_limit(owner: str, label: str, limit: Any, table: Table, name: str) -> A
     """
     dtype = get_series(owner, table, name).dtype
     zoned = isinstance(dtype, pd.DatetimeTZDtype)
-    if not zoned and not pd.api.types.is_datetime64_dtype(dtype):
-        if isinstance(limit, bool) or not isinstance(limit, int | float | np.number):
-            raise TypeError(
-                f"{owner}: {label} must be a number, as time column {name!r} holds {dtype}, got "
-                f"{limit!r}."
-            )
-        return limit
-    if isinstance(limit, int | float | np.number):
+    is_dates = zoned or pd.api.types.is_datetime64_dtype(dtype)
+    is_number = isinstance(limit, int | float | np.number)
+    if is_number == is_dates or isinstance(limit, bool):
         raise TypeError(
-            f"{owner}: {label} must be a date-time, as time column {name!r} holds {dtype}, got "
-            f"{limit!r}. Give a pandas.Timestamp."
+            f"{owner}: {label} must be a {'date-time' if is_dates else 'number'}, as time column "
+            f"{name!r} holds {dtype}, got {limit!r}."
         )
+    if not is_dates:
+        return limit
     time = pd.Timestamp(limit)
     if (time.tzinfo is not None) != zoned:
         raise ValueError(

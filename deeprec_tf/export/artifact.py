@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from deeprec_tf.batches import first_row_beyond
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -89,19 +91,12 @@ class Artifact:
             raise TypeError(
                 f"{self.path}: {name!r} must have dtype {info.dtype}, got {array.dtype}."
             )
-        if array.dtype.kind in "iu" and not np.can_cast(array.dtype, info.dtype):
-            self._check_range(name, array, info.dtype)
+        if array.dtype.kind in "iu":
+            dtype = np.dtype(info.dtype)
+            row = first_row_beyond(array, dtype)
+            if row is not None:
+                raise ValueError(
+                    f"{self.path}: {name!r} has {array[row]} in row {row}, but its dtype is "
+                    f"{dtype}. Encode it as the training data were."
+                )
         return array.astype(info.dtype, copy=False)
-
-    def _check_range(self, name: str, array: np.ndarray, dtype: str) -> None:
-        """Refuses integers that would come out as other ones."""
-        if np.dtype(dtype).kind not in "iu":
-            return
-        limits = np.iinfo(dtype)
-        beyond = np.argwhere((array < limits.min) | (array > limits.max))
-        if len(beyond):
-            place = tuple(beyond[0])
-            raise ValueError(
-                f"{self.path}: {name!r} has {array[place]} in row {place[0]}, but its dtype is "
-                f"{dtype}, {limits.min} to {limits.max}. Encode it as the training data were."
-            )

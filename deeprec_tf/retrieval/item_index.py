@@ -188,8 +188,9 @@ class ItemIndex:
             pads = any(column.name == ids and pads_with_zero(column) for column in columns)
             ids = np.asarray(items[ids])
             if pads and ids.ndim == 1:
-                arrays = {name: array[ids != 0] for name, array in arrays.items()}
-                ids = ids[ids != 0]
+                is_item = ids != 0
+                arrays = {name: array[is_item] for name, array in arrays.items()}
+                ids = ids[is_item]
         vectors = tower.predict(arrays, batch_size=batch_size, verbose=0)[ITEM_VECTOR]
         return cls(backend).build(vectors, ids)
 

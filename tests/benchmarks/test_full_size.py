@@ -4,17 +4,22 @@ import keras
 import numpy as np
 import pytest
 
+from tests.benchmarks.own_data import read_or_skip
 from tests.models.recall.test_sasrec import walks
 
 MOVIES = 3416
 
 
-def test_bert4rec_with_its_warm_up_on_few_rows(scripts):
+def built(scripts, name):
+    """The model of next_item.py, and few rows of its length."""
     module = scripts("next_item")
     keras.utils.set_random_seed(0)
-    run = module.FULL_SIZE["BERT4Rec, as published"]
-    model = module.built(run, module.DATA["movielens"], MOVIES)
-    x = walks(4, steps=200, items=MOVIES)
+    model = module.built(module.FULL_SIZE[name], module.DATA["movielens"], MOVIES)
+    return model, walks(4, steps=200, items=MOVIES)
+
+
+def test_bert4rec_with_its_warm_up_on_few_rows(scripts):
+    model, x = built(scripts, "BERT4Rec, as published")
     before = model.evaluate(x, verbose=0)
     losses = model.fit(x, epochs=100, batch_size=4, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and model.evaluate(x, verbose=0) < before
@@ -28,21 +33,14 @@ def test_the_warm_up_of_bert4rec(scripts):
 
 
 def test_the_large_hstu_on_few_rows(scripts):
-    module = scripts("next_item")
-    keras.utils.set_random_seed(0)
-    run = module.FULL_SIZE["HSTU-large, as published"]
-    model = module.built(run, module.DATA["movielens"], MOVIES)
-    x = walks(4, steps=200, items=MOVIES)
+    model, x = built(scripts, "HSTU-large, as published")
     losses = model.fit(x, epochs=100, batch_size=4, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and losses[-1] < losses[0] / 4
 
 
 def test_lightgcn_on_gowalla(scripts):
     module = scripts("gowalla")
-    try:
-        data = module.Gowalla()
-    except (FileNotFoundError, ValueError) as error:
-        pytest.skip(f"Gowalla is not there: {error}")
+    data = read_or_skip(module.Gowalla)
     run = module.FULL_SIZE["LightGCN, as published"]
     keras.utils.set_random_seed(0)
     model = run.build(data, optimizer=keras.optimizers.Adam(run.rate), **run.arguments)

@@ -7,17 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-
-def _read(make):
-    try:
-        return make()
-    except (ValueError, FileNotFoundError) as error:
-        pytest.skip(f"the data set does not ship with the package: {error}")
+from tests.benchmarks.own_data import read_or_skip
 
 
 def test_unseen_items_are_nowhere_before_the_test(scripts):
     module = scripts("language_items")
-    parts = _read(lambda: module.Parts(module.DATA["beauty"], 0.1, 0))
+    parts = read_or_skip(lambda: module.Parts(module.DATA["beauty"], 0.1, 0))
     assert parts.known == parts.items - parts.items // 10
     for rows in (parts.train, parts.validation):
         assert max(values.max() for values in rows.values()) <= parts.known
@@ -43,7 +38,7 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
     assert [sorted(run) for run in runs] == [[1, 5, 9], [4, 6, 8], [2], [3, 4, 7]]
     assert found != log["item_id"].tolist()
     raw, shuffled = (
-        _read(lambda key=key: module.LeaveOneOut(module.DATA[key]))
+        read_or_skip(lambda key=key: module.LeaveOneOut(module.DATA[key]))
         for key in ("beauty", "beauty-shuffled")
     )
     assert raw.items == shuffled.items == 12_101
@@ -58,7 +53,7 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
 def test_users_and_items_of_few_rows_are_told_apart(scripts):
     generative = scripts("generative")
     data = generative.DATA["beauty"]
-    parts = _read(lambda: generative.Prefixes(data))
+    parts = read_or_skip(lambda: generative.Prefixes(data))
     few, rare = parts.parts["few_"], parts.parts["rare_"]
     assert 0.2 < few.mean() < 0.5 and 0.1 < rare.mean() < 0.5
     assert {len(parts.seen[i]) for i in np.flatnonzero(few)} == {4}, "three, and the validation's"
@@ -74,7 +69,7 @@ def test_users_and_items_of_few_rows_are_told_apart(scripts):
 
 def test_a_users_items_are_in_one_part_each(scripts):
     colarec = scripts("colarec")
-    data = _read(lambda: colarec.General(colarec.AMAZON["beauty"], 0))
+    data = read_or_skip(lambda: colarec.General(colarec.AMAZON["beauty"], 0))
     train = set(map(tuple, data.train[["user_id", "item_id"]].to_numpy().tolist()))
     for targets in (data.targets, data.validation):
         assert not train & set(zip(data.users.tolist(), targets.tolist(), strict=True))
@@ -92,7 +87,7 @@ def test_a_users_items_are_in_one_part_each(scripts):
 
 def test_places_and_histories_of_gowalla_hold_what_else_the_user_has(scripts):
     gowalla = scripts("gowalla")
-    data = _read(lambda: gowalla.Gowalla("valid"))
+    data = read_or_skip(lambda: gowalla.Gowalla("valid"))
     rows = data.histories(0)
     assert (data.histories(0, epoch=1)["hist_item_id"] != rows["hist_item_id"]).any()
     of_user = data.train.groupby("user_id")["item_id"].agg(set)
