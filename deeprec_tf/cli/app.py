@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             say_interrupted()
             return EXIT_CODE
-        except (CommandError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - one line; `--traceback` shows the rest
             if interrupts.seen:
                 say_interrupted()
                 return EXIT_CODE

@@ -129,6 +129,8 @@ def _weights(model: keras.Model, calls: list[Call], x: Any, batch_size: int) -> 
     }
     cut = part_of(model, given, f"{model.name}_inside")
     x = _arrays(cut, x)
+    if not len(next(iter(x.values()))):
+        raise ValueError(f"{_OWNER}: x has no row.")
     forward = tf.function(lambda batch: cut(batch, training=False), autograph=False)
     batches: list[dict] = []
     per_row: frozenset[tuple[str, str]] = frozenset()

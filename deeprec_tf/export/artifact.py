@@ -14,6 +14,18 @@ from deeprec_tf.batches import first_row_beyond
 Arrays = dict[str, np.ndarray]
 
 
+def largest_difference(expected: Any, got: Any) -> float:
+    """Largest absolute difference; places where both are the same infinity count as equal.
+
+    Returns:
+        NaN where either is NaN, inf where one alone is infinite, 0 for arrays without a number.
+    """
+    expected, got = np.asarray(expected, "float64"), np.asarray(got, "float64")
+    with np.errstate(invalid="ignore"):  # inf - inf
+        apart = np.where(expected == got, 0.0, np.abs(expected - got))
+    return float(np.max(apart, initial=0.0))
+
+
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """Dtype (NumPy's name, "str" for strings) and shape (None = open) of an input."""
@@ -51,7 +63,7 @@ class Artifact:
 
         Raises:
             TypeError: a dtype cannot be converted without loss of kind.
-            ValueError: an input is missing, has the wrong rank or another number of rows, or
+            ValueError: batch_size is below 1, or an input is missing, has the wrong rank or another number of rows, or
                 holds an integer that its dtype does not reach.
         """
         missing = [name for name in self.inputs if name not in x]
@@ -60,6 +72,8 @@ class Artifact:
                 f"{self.path}: the input {missing[0]!r} is missing; it takes {list(self.inputs)}, "
                 f"given were {list(x)}."
             )
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"{self.path}: batch_size must be at least 1, got {batch_size!r}.")
         batch = {name: self._array(name, x[name]) for name in self.inputs}
         counts = {name: len(array) for name, array in batch.items()}
         if len(set(counts.values())) > 1:

@@ -10,8 +10,10 @@ import keras
 import numpy as np
 
 from deeprec_tf.engine import RecModel
+from deeprec_tf.export.artifact import largest_difference
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.onnx_file import load_onnx
+from deeprec_tf.export.raw_answers import IDS
 from deeprec_tf.export.saved_model import (
     ID_SIGNATURE,
     SERVING_SIGNATURE,
@@ -41,7 +43,9 @@ def check_export(
         batch_size: rows at a time.
 
     Returns:
-        The difference, NaN where the export gives NaN.
+        The difference, NaN where the export gives NaN; scores of -inf, where a model that
+        generates has no further item, count as equal. With `raw_x` the items that such a model
+        answers are raw keys, which are not compared; their scores are.
 
     Raises:
         ValueError: the export has other outputs than the model, or an input is missing.
@@ -84,7 +88,8 @@ def check_export(
             f"check_export: {path} gives {sorted(answers)}, {model.name} gives "
             f"{sorted(outputs)}. Is it the export of another model?"
         )
+    keys = set() if raw_x is None else {IDS}
     differences = [
-        np.abs(np.asarray(expected[name], "float64") - answers[name]).max() for name in outputs
+        largest_difference(expected[name], answers[name]) for name in outputs if name not in keys
     ]
     return float(np.max(differences))  # NaN if any is; Python's max would drop it

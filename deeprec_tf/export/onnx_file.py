@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo
+from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo, largest_difference
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.onnx_loops import fix_loop_constants
 from deeprec_tf.export.signatures import id_specs, smoke_batch
@@ -208,10 +208,11 @@ def _try_out(path: Path, served: keras.Model, tolerance: float | None) -> None:
 def _compare(name: str, expected: np.ndarray, got: np.ndarray, tolerance: float | None) -> None:
     if got.shape != expected.shape:
         raise ValueError(f"{name!r} has shape {got.shape}, the model gives {expected.shape}.")
-    if not np.isfinite(got).all():
+    difference = largest_difference(expected, got)
+    if not np.isfinite(difference):
         raise ValueError(f"{name!r} is not finite.")
     if tolerance is not None:
-        difference = np.abs(got.astype("float64") - expected).max()
-        scale = max(1.0, float(np.abs(expected).max()))
+        finite = expected[np.isfinite(expected)]
+        scale = max(1.0, float(np.abs(finite).max(initial=0)))
         if difference > tolerance * scale:
             raise ValueError(f"{name!r} differs by {difference:.2g}.")

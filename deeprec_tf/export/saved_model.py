@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.export.artifact import Arrays, Artifact
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.raw_answers import IDS, RawAnswers
 from deeprec_tf.export.raw_inputs import RawInputs
-from deeprec_tf.export.signatures import input_specs_of, tensor_infos
+from deeprec_tf.export.signatures import check_names, input_specs_of, tensor_infos
 from deeprec_tf.string_keys import string_keys
 
 SERVING_SIGNATURE = "serving_default"
@@ -51,7 +52,7 @@ def export_saved_model(
         TypeError: the encoder is none.
         ValueError: nothing to cut at, a version that exists or is no positive integer, an encoder
             that makes none of the model's inputs, or one that has no keys for items which the
-            model may generate.
+            model may generate, or an input whose name is no plain word (`user id`, `1st`).
 
     Example:
         >>> import tempfile
@@ -63,6 +64,9 @@ def export_saved_model(
     """
     target = version_folder("export_saved_model", path, version)
     served = inference_model(model)
+    specs = input_specs_of(served)
+    raw_inputs = None if encoder is None else RawInputs(encoder, served)
+    check_names("export_saved_model", {**specs, **(raw_inputs.specs if raw_inputs else {})})
     archive = keras.export.ExportArchive()
     archive.track(served)
 
@@ -71,12 +75,11 @@ def export_saved_model(
             {name: string_keys(value) for name, value in inputs.items()}, training=False
         )
 
-    if encoder is None:
-        archive.add_endpoint(SERVING_SIGNATURE, from_inputs, [input_specs_of(served)])
+    if raw_inputs is None:
+        archive.add_endpoint(SERVING_SIGNATURE, from_inputs, [specs])
     else:
-        raw_inputs = RawInputs(encoder, served)
         archive.track(raw_inputs.layer)
-        answer = archive.add_endpoint(ID_SIGNATURE, from_inputs, [input_specs_of(served)])
+        answer = archive.add_endpoint(ID_SIGNATURE, from_inputs, [specs])
         to_keys = None
         if IDS in served.output and raw_inputs.item_category is not None:
             to_keys = RawAnswers(encoder, raw_inputs, served)
@@ -135,10 +138,18 @@ def artifact_of(folder: Path, loaded: Any, signature: str) -> Artifact:
         # By way of `loaded`: the function alone would not keep the variables alive.
         call = loaded.signatures[signature]
         values = call(**{name: tf.constant(array) for name, array in batch.items()})
-        return {name: value.numpy() for name, value in values.items()}
+        return {name: _plain(value.numpy()) for name, value in values.items()}
 
     inputs = tensor_infos(function.structured_input_signature[1])
     return Artifact(folder, inputs, tuple(function.structured_outputs), run)
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """The array, with texts as Python has them; TensorFlow gives their bytes."""
+    if array.dtype != object:
+        return array
+    texts = [text.decode("utf-8", "surrogateescape") for text in array.ravel()]
+    return np.array(texts, object).reshape(array.shape)
 
 
 def _versions(folder: Path) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import keyword
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -29,6 +31,26 @@ def input_specs_of(model: keras.Model) -> dict[str, tf.TensorSpec]:
         if spec.role == "ids" and getattr(spec.column, "dtype", None) == "string":
             specs[name] = tf.TensorSpec(specs[name].shape, tf.string, name=name)
     return specs
+
+
+def check_names(owner: str, names: Iterable[str]) -> None:
+    """Whether the inputs of a SavedModel can bear these names.
+
+    TensorFlow makes them arguments of a Python function: of other names it renames some without a
+    word, and fails at the rest.
+
+    Raises:
+        ValueError: a name has other signs than letters of ASCII, digits and "_", does not begin
+            with a letter, or is a word of Python's.
+    """
+    for name in names:
+        is_plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+        if not is_plain or keyword.iskeyword(name) or name == "self":
+            raise ValueError(
+                f"{owner}: an input of a SavedModel cannot be called {name!r}. Its name must begin "
+                "with a letter (a to z), go on with letters, digits and '_', and be no word of "
+                "Python's. Rename the column; export_onnx and serving_function take any name."
+            )
 
 
 def tensor_infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:

@@ -18,7 +18,7 @@ from deeprec_tf.export.saved_model import (
     version_folder,
     write_whole,
 )
-from deeprec_tf.export.signatures import input_specs_of
+from deeprec_tf.export.signatures import check_names, input_specs_of
 from deeprec_tf.features import SparseFeat
 from deeprec_tf.graph import inputs_of
 from deeprec_tf.retrieval.exact import best_items
@@ -72,7 +72,8 @@ def export_retriever(
     Raises:
         TypeError: the encoder is none.
         ValueError: a joint is missing, a name of `exclude` is no history of items, the encoder
-            doesn't know the items, or a vector, k or the version is out of place.
+            doesn't know the items, an input's name is no plain word (`user id`, `1st`), or a
+            vector, k or the version is out of place.
 
     Example:
         >>> import tempfile
@@ -104,6 +105,7 @@ def export_retriever(
     archive.track(tower)
     archive.track(retriever)
     by_ids = {**input_specs_of(tower), **lists}
+    check_names(_OWNER, by_ids)
     if encoder is None:
         archive.add_endpoint(SERVING_SIGNATURE, retriever, [by_ids])
     else:
@@ -112,6 +114,7 @@ def export_retriever(
                 f"{_OWNER}: to answer with raw keys the item column must be named: ids='item_id'."
             )
         raw_inputs = RawInputs(encoder, tower, dict.fromkeys(lists, item_name), owner=_OWNER)
+        check_names(_OWNER, raw_inputs.specs)
         answers = _answers(_raw_keys(encoder, item_name, index))
         archive.track(raw_inputs.layer)
         keys = tf.Module()

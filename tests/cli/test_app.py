@@ -1,11 +1,14 @@
 """Arguments, help, list and errors of `python -m deeprec_tf`."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import __version__, list_models
 from deeprec_tf.cli.app import build_parser, main
+from deeprec_tf.cli.demo import measured
 from deeprec_tf.cli.demo import run as demo
 from deeprec_tf.cli.demo.settings import RankingSettings, RecallSettings
 from deeprec_tf.cli.demo.tasks import TASKS
@@ -139,6 +142,25 @@ def test_missing_packages_are_named_before_anything_else(monkeypatch, tmp_path, 
         'pip install "deeprec_tf[demo]"\n'
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_any_error_is_one_line(monkeypatch, capsys):
+    def fail(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory left")
+
+    monkeypatch.setattr(demo, "run_demo", fail)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == "deeprec_tf: error: no memory left\n"
+    with pytest.raises(tf.errors.OpError):
+        main(["demo", "--traceback"])
+
+
+def test_a_package_by_another_name_has_a_version(monkeypatch):
+    def unknown(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(measured.metadata, "version", unknown)
+    assert measured.versions()["tensorflow"] == tf.__version__
 
 
 def test_traceback_on_request(tmp_path):

@@ -1,5 +1,6 @@
 """The generative demo: its names and rows, and the whole of it in a process of its own."""
 
+import dataclasses
 import json
 import re
 
@@ -10,8 +11,8 @@ from deeprec_tf.cli.demo.generative.data import movie_vectors, prepare
 from deeprec_tf.cli.demo.generative.generate import unseen
 from deeprec_tf.cli.demo.movies import ITEM, OUT_OF_VOCABULARY, newest_ratings
 from deeprec_tf.cli.demo.recall.data import HISTORY
-from deeprec_tf.cli.demo.recall.recommend import Requests
-from deeprec_tf.cli.demo.settings import GenerativeSettings
+from deeprec_tf.cli.demo.recall.recommend import Requests, lists_of
+from deeprec_tf.cli.demo.settings import GenerativeSettings, RecallSettings
 from deeprec_tf.data import load_movielens
 from deeprec_tf.retrieval import Found
 from tests.cli.command import run
@@ -71,6 +72,17 @@ def test_what_was_rated_is_no_answer():
     left = unseen(found, asked, 3)
     assert left.ids.tolist() == [[7, 9, -1], [4, 6, -1]]
     assert left.scores.tolist() == [[2, 1, -np.inf], [2, 1, -np.inf]]
+
+
+def test_a_short_list_shows_what_there_is(data):
+    movies = data.recall.titles
+    known = np.flatnonzero([bool(title) for title in movies])[:2]
+    found = Found(np.array([[*known, -1]]), np.array([[2.0, 1.0, -np.inf]]))
+    asked = Requests(np.array([1]), known[None], known[None])
+    settings = dataclasses.replace(RecallSettings(), users=1)
+    (one,) = lists_of({"TIGER": found}, data.recall, asked, settings)
+    assert one.titles == {"TIGER": [movies[known[0]], movies[known[1]]]}
+    assert one.scores == {"TIGER": [2.0, 1.0]}
 
 
 @pytest.fixture(scope="module")

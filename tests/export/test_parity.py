@@ -1,7 +1,9 @@
 """SavedModel and ONNX answer as the model does, at other batch sizes and lengths."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import SparseFeat
 from deeprec_tf.export import (
@@ -12,6 +14,7 @@ from deeprec_tf.export import (
     load_onnx,
     load_saved_model,
 )
+from deeprec_tf.export.artifact import largest_difference
 from deeprec_tf.models import DeepFM, SharedBottom
 from deeprec_tf.string_keys import string_keys_of_array
 from tests.export.samples import batch, lively, two_towers
@@ -64,6 +67,23 @@ def test_check_export_sees_nan_in_any_output(tmp_path):
     x = {"user": [1, 2], "item": [3, 4]}
     model.get_layer("buy").bias.assign([np.nan])
     assert np.isnan(check_export(model, export_saved_model(model, tmp_path), x))
+
+
+def test_places_of_the_same_infinity_do_not_differ():
+    assert largest_difference([1.0, -np.inf], [1.5, -np.inf]) == 0.5
+    assert largest_difference([0.0, -np.inf], [0.0, 0.0]) == np.inf
+    assert np.isnan(largest_difference([1.0, np.nan], [1.0, np.nan]))
+    assert largest_difference([], []) == 0.0
+
+
+def test_an_onnx_file_may_answer_minus_infinity_where_the_model_does(tmp_path):
+    entry = keras.Input((2,), name="x")
+    scores = keras.layers.Lambda(lambda x: tf.where(x > 0, x, -np.inf), output_shape=(2,))(entry)
+    model = keras.Model({"x": entry}, {"score": scores})
+    x = {"x": np.array([[1.0, 0.0], [0.0, 2.0]], "float32")}
+    file = export_onnx(model, tmp_path / "model.onnx")
+    assert np.isneginf(load_onnx(file)(x)["score"]).sum() == 2
+    assert check_export(model, file, x) == 0.0
 
 
 def test_check_export_names_a_missing_input(sample, saved):

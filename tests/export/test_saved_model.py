@@ -7,7 +7,7 @@ import tensorflow as tf
 from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.data import Category, CategoryList, FeatureEncoder, Number
 from deeprec_tf.export import check_export, export_saved_model, load_saved_model, user_encoder
-from deeprec_tf.models import DIN
+from deeprec_tf.models import DIN, DeepFM
 from tests.export.samples import batch, lively
 
 
@@ -226,3 +226,32 @@ def test_a_plain_keras_model_is_served(tmp_path):
     x = {"x": np.array([[1.0, 2.0], [3.0, -4.0]])}
     assert check_export(model, folder, x) <= 1e-6
     assert list(load_saved_model(folder).outputs) == ["score"]
+
+
+@pytest.mark.parametrize("name", ["user id", "1st", "a.b", "price($)", "größe", "class", "self"])
+def test_names_that_a_signature_cannot_bear_are_refused(name, tmp_path):
+    model = DeepFM([SparseFeat(name, 5), SparseFeat("item", 5)], hidden_units=(2,))
+    with pytest.raises(ValueError, match="an input of a SavedModel cannot be called") as error:
+        export_saved_model(model, tmp_path)
+    assert repr(name) in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_texts_come_back_as_text(tmp_path):
+    entry = keras.Input((1,), name="x")
+    model = keras.Model({"x": entry}, {"y": keras.layers.Identity()(entry)})
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    spec = {"x": tf.TensorSpec((None,), tf.int32, name="x")}
+    archive.add_endpoint(
+        "serving_default", lambda x: {"key": tf.gather(["größe", ""], x["x"])}, [spec]
+    )
+    archive.write_out(str(tmp_path / "1"), verbose=False)
+    answer = load_saved_model(tmp_path)({"x": np.array([1, 0, 0])})
+    assert answer["key"].tolist() == ["", "größe", "größe"]
+
+
+def test_rows_at_a_time_are_at_least_one(sample, saved):
+    x = batch(sample("wide_deep"), 3, 3)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        load_saved_model(saved("wide_deep"))(x, batch_size=0)

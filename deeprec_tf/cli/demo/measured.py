@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import platform
@@ -22,7 +23,15 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "tf2onnx", "onnxruntime",
 def versions() -> dict[str, str]:
     """Versions of Python and the packages that matter."""
     found = {"deeprec_tf": __version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in _PACKAGES}
+    return found | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    """Of the installed distribution, or of one by another name, as `tensorflow-cpu` is."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return str(getattr(importlib.import_module(package), "__version__", "unknown"))
 
 
 def finish(

@@ -14,6 +14,7 @@ from deeprec_tf.cli.demo.recall.recommend import lists_of as recall_lists
 from deeprec_tf.cli.demo.settings import GenerativeSettings
 from deeprec_tf.cli.demo.training import TrainedModel
 from deeprec_tf.export import export_saved_model, load_saved_model
+from deeprec_tf.export.artifact import largest_difference
 from deeprec_tf.retrieval import Found
 
 
@@ -59,16 +60,9 @@ def export(
     if not np.array_equal(by_keys["ids"], keys):
         raise AssertionError("the exported model answers otherwise to raw keys than to ids")
     return {
-        "SavedModel, ids in": _difference(by_ids["scores"], expected.scores),
-        "SavedModel, raw keys in": _difference(by_keys["scores"], expected.scores),
+        "SavedModel, ids in": largest_difference(by_ids["scores"], expected.scores),
+        "SavedModel, raw keys in": largest_difference(by_keys["scores"], expected.scores),
     }
-
-
-def _difference(scores: np.ndarray, expected: np.ndarray) -> float:
-    finite = np.isfinite(expected)
-    if not np.array_equal(finite, np.isfinite(scores)):
-        return float("inf")
-    return float(np.abs(scores[finite] - expected[finite]).max())
 
 
 def lists_of(

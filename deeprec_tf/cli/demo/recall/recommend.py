@@ -13,6 +13,7 @@ from deeprec_tf.cli.demo.settings import RecallSettings
 from deeprec_tf.cli.demo.training import TrainedModel
 from deeprec_tf.data import latest_sequences
 from deeprec_tf.export import load_saved_model, user_encoder
+from deeprec_tf.export.artifact import largest_difference
 from deeprec_tf.retrieval import Found, ItemIndex, export_retriever
 
 SEEN = "seen_" + ITEM
@@ -103,9 +104,10 @@ def export(
     answer = answers["SavedModel, raw movie keys in"]
     ids = data.encoder.transform({ITEM: answer["ids"].reshape(-1)})[ITEM].reshape(-1, k)
     differences = {
-        name: float(np.abs(one["scores"] - found.scores).max()) for name, one in answers.items()
+        name: largest_difference(one["scores"], found.scores) for name, one in answers.items()
     }
-    return differences, Found(ids, answer["scores"])
+    is_there = np.isfinite(answer["scores"])
+    return differences, Found(np.where(is_there, ids, -1), answer["scores"])
 
 
 def lists_of(
@@ -123,11 +125,14 @@ def _lists(
     row: int, found: dict[str, Found], data: RecallData, asked: Requests, settings: RecallSettings
 ) -> Lists:
     past = asked.history[row][asked.history[row] != 0]
+    # A list may be short: there is no movie behind id -1.
+    best = {name: (one.ids[row], one.scores[row].astype(float)) for name, one in found.items()}
+    best = {name: (ids[ids > 0], scores[ids > 0]) for name, (ids, scores) in best.items()}
     return Lists(
         user=int(asked.users[row]),
         watched=data.titles[past[: -settings.watched - 1 : -1]].tolist(),
-        titles={name: data.titles[one.ids[row]].tolist() for name, one in found.items()},
-        scores={name: one.scores[row].astype(float).tolist() for name, one in found.items()},
+        titles={name: data.titles[ids].tolist() for name, (ids, _) in best.items()},
+        scores={name: scores.tolist() for name, (_, scores) in best.items()},
     )
 
 
