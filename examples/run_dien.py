@@ -6,6 +6,7 @@ Run it with: python examples/run_dien.py --epochs 3
 import argparse
 
 import keras
+import numpy as np
 
 from deeprec_tf import get_feature_names
 from deeprec_tf.data import (
@@ -49,22 +50,25 @@ def main():
     events = {"user": log["user_id"], "timestamp": log["timestamp"], **encoder.transform(log)}
     events |= build_sequences(events, user="user", item="movie_id", fields=["genre"], maxlen=MAXLEN)
 
-    # A positive and a movie that the user doesn't have; the same for each step of the history.
     vocabulary = encoder.vocabulary("movie_id")
-    sampler = NegativeSampler(
-        take(events, split.train), user="user", item="movie_id", candidates=vocabulary.ids,
-        item_fields=item_table(events, ["genre"], item="movie_id", size=vocabulary.size),
-    )
+    known = np.isin(events["movie_id"], vocabulary.ids)  # no negative is unknown, nor is a target
+    fields = item_table(take(events, known), ["genre"], item="movie_id", size=vocabulary.size)
     columns = encoder.feature_columns(ITEM, embedding_dim=16)
     for prefix in ("hist_", "neg_hist_"):
         columns += encoder.behavior_columns(ITEM, maxlen=MAXLEN, embedding_dim=16, prefix=prefix)
 
-    def examples(rows, seed):
-        table = add_negatives(take(events, rows), sampler, seed=seed)
-        table |= sampler.sample_histories(table["user"], table["hist_movie_id"], seed=seed)
+    def examples(part):
+        # A positive and a movie that the user did not have up to then; the same for each step.
+        so_far, rows = np.concatenate(split[: part + 1]), split[part]
+        sampler = NegativeSampler(
+            take(events, so_far), user="user", item="movie_id", candidates=vocabulary.ids,
+            item_fields=fields,
+        )
+        table = add_negatives(take(events, rows[known[rows]]), sampler, seed=part)
+        table |= sampler.sample_histories(table["user"], table["hist_movie_id"], seed=part)
         return {name: table[name] for name in get_feature_names(columns)}, table
 
-    (x, train), (val_x, val), (test_x, test) = (examples(r, seed) for seed, r in enumerate(split))
+    (x, train), (val_x, val), (test_x, test) = map(examples, range(3))
     model = DIEN(columns, ITEM)
     watch = CTREvaluation((val_x, val["label"]))
     stop = keras.callbacks.EarlyStopping("val_auc", mode="max", restore_best_weights=True)
