@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from deeprec_tf.data.ragged import padded_windows
+
 _WORD = re.compile(r"\w+")
 _PARTS = {"train": "train_time_inter.csv", "valid": "valid_inter.csv", "test": "test_inter.csv"}
 
@@ -175,22 +177,25 @@ class ColaRecRows:
         self.seed, self.size = seed, len(codes)
         _, prefix = np.unique(codes[:, :-1], axis=0, return_inverse=True)
         self._prefix = prefix.reshape(-1)
-        self._known = np.sort(self.users * self.size + self.items)
+        self._known = self.users * self.size + self.items  # ascending
+        self._items_of_user = _Runs(self.users, self.items)
+        self._users_of_item = _Runs(self.items, self.users)
+        self._items_of_prefix = _Runs(self._prefix[1:], np.arange(1, self.size))
 
     def __call__(self, epoch: int) -> dict[str, np.ndarray]:
         """The rows of an epoch, for `fit` and, as a function of the epoch, for its `redraw`."""
         generator = np.random.default_rng((self.seed, epoch))
-        negative, near = self._negatives(generator), self._near(generator)
-        x = {
-            "user_id": self.users,
-            "hist_item_id": self._drawn(
-                generator, self.users, self.users, self.items, self.items, self.context
-            ),
-        }
+        negative = self._negatives(generator)
+        near = self._items_of_prefix.drawn(
+            generator, self._prefix[self.items], self.items, 1
+        )[:, 0]
+        near = np.where(near > 0, near, self.items)  # itself where there is no other
+        context = self._items_of_user.drawn(generator, self.users, self.items, self.context)
+        x = {"user_id": self.users, "hist_item_id": context}
         for name, items in (("item", self.items), ("neg_item", negative), ("near_item", near)):
             x[f"{name}_id"] = items
-            x[f"{name}_users"] = self._drawn(
-                generator, items, self.items, self.users, self.users, self.num_users_of_item
+            x[f"{name}_users"] = self._users_of_item.drawn(
+                generator, items, self.users, self.num_users_of_item
             )
         return {name: values.astype("int32") for name, values in x.items()}
 
@@ -205,42 +210,12 @@ class ColaRecRows:
             maxlen: most items of a user.
         """
         users = np.asarray(users, "int64")
-        nothing = np.zeros(len(users), "int64")
-        generator = np.random.default_rng((self.seed, 2**31))
-        history = self._drawn(
-            generator, users, self.users, self.items, nothing, maxlen, first=self._times
-        )
+        by_chance = np.random.default_rng((self.seed, 2**31)).random(len(self.items))
+        newest = self.items[np.lexsort((by_chance, -self._times, self.users))]
+        start = np.searchsorted(self.users, users)
+        counts = np.searchsorted(self.users, users, side="right") - start
+        history = padded_windows(newest, start, np.minimum(counts, maxlen), maxlen)
         return {"user_id": users.astype("int32"), "hist_item_id": history.astype("int32")}
-
-    def _drawn(self, generator, wanted, keys, values, without, number, first=None):
-        """For each wanted key some of the values that stand beside it, one value left out.
-
-        Of these the ones with the highest `first` where it is given, and at random otherwise.
-        """
-        ranks = np.zeros(len(keys), "int64") if first is None else -first
-        order = np.argsort(keys, kind="stable")
-        sorted_keys = keys[order]
-        start = np.searchsorted(sorted_keys, wanted)
-        counts = np.searchsorted(sorted_keys, wanted, side="right") - start
-        rows = np.repeat(np.arange(len(wanted)), counts)
-        inside = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        places = order[np.repeat(start, counts) + inside]
-        kept = values[places] != without[rows]
-        rows, places = rows[kept], places[kept]
-        order = np.lexsort((generator.random(len(rows)), ranks[places], rows))
-        rows, found = rows[order], values[places[order]]
-        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        drawn = np.zeros((len(wanted), number), "int64")
-        drawn[rows[place < number], place[place < number]] = found[place < number]
-        return drawn
-
-    def _near(self, generator):
-        """An item of the same prefix, the positive itself where there is no other."""
-        items = np.arange(1, self.size)
-        drawn = self._drawn(
-            generator, self._prefix[self.items], self._prefix[1:], items, self.items, 1
-        )[:, 0]
-        return np.where(drawn > 0, drawn, self.items)
 
     def _negatives(self, generator):
         """An item that the user has not, of another prefix if one is found."""
@@ -255,6 +230,53 @@ class ColaRecRows:
                 break
             drawn[is_bad] = generator.integers(1, self.size, int(is_bad.sum()))
         return drawn
+
+
+class _Runs:
+    """The values that stand beside each key, sorted, so that those of a key are one run.
+
+    Args:
+        keys: keys (M,), from 0.
+        values: a value beside each, from 1; no pair twice.
+    """
+
+    def __init__(self, keys: np.ndarray, values: np.ndarray) -> None:
+        self._width = int(values.max()) + 1
+        self._pairs = np.sort(keys.astype("int64") * self._width + values)
+
+    def drawn(
+        self, generator: np.random.Generator, wanted: np.ndarray, without: np.ndarray, number: int
+    ) -> np.ndarray:
+        """For each wanted key up to `number` of its values, one value left out: (N, number)."""
+        key = wanted.astype("int64") * self._width
+        start = np.searchsorted(self._pairs, key)
+        counts = np.searchsorted(self._pairs, key + self._width) - start
+        left_out = np.searchsorted(self._pairs, key + without)
+        is_there = self._pairs[np.minimum(left_out, len(self._pairs) - 1)] == key + without
+        places = _distinct_places(generator, counts - is_there, number)
+        is_real = places >= 0
+        places += start[:, None]
+        places += is_there[:, None] & (places >= left_out[:, None])
+        return np.where(is_real, self._pairs[np.where(is_real, places, 0)] % self._width, 0)
+
+
+def _distinct_places(
+    generator: np.random.Generator, counts: np.ndarray, number: int
+) -> np.ndarray:
+    """Up to `number` different places in 0..count-1 a row, in random order, -1 behind them.
+
+    Floyd's way, for all rows at once: the step that may reach one place further takes that place
+    where what it draws is taken. So a row costs what it gets, not what it draws from.
+    """
+    found = np.minimum(counts, number)
+    places = np.full((len(counts), number), -1)
+    for step in range(int(found.max(initial=0))):
+        last = counts - found + step
+        place = generator.integers(0, last + 1)
+        is_taken = (places[:, :step] == place[:, None]).any(axis=1)
+        places[:, step] = np.where(step < found, np.where(is_taken, last, place), -1)
+    order = np.argsort(generator.random(places.shape) + (places < 0), axis=1)
+    return np.take_along_axis(places, order, axis=1)
 
 
 def _times(interactions: Any, time: str | None) -> np.ndarray | int:

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import keras
 import numpy as np
@@ -108,6 +109,29 @@ def test_the_newest_items_stand_first_where_times_are_known():
     assert sorted(without.contexts(users, 5)["hist_item_id"][1]) == [0, 2, 4, 5, 7]
     for name, values in rows(0).items():  # training draws as without times
         np.testing.assert_array_equal(values, without(0)[name])
+
+
+def test_each_of_the_others_is_drawn_as_often_and_at_each_place():
+    pairs = [[1, item] for item in range(1, 7)] + [[user, 1] for user in range(2, 7)]
+    rows = ColaRecRows(pairs, CODES, context=3, num_users_of_item=3)
+    contexts, users = np.zeros((3, 7)), np.zeros((3, 7))
+    for epoch in range(2000):
+        x = rows(epoch)
+        (row,) = np.flatnonzero((x["user_id"] == 1) & (x["item_id"] == 1))
+        contexts[range(3), x["hist_item_id"][row]] += 1
+        users[range(3), x["item_users"][row]] += 1
+    for counts in (contexts, users):  # five others: a fifth of 2000, 18 the standard deviation
+        assert not counts[:, :2].any() and np.abs(counts[:, 2:] - 400).max() < 80
+
+
+def test_memory_grows_with_what_is_drawn_not_with_what_is_drawn_from():
+    pairs = [[user, item] for user in (1, 2) for item in range(1, 4001)]  # sum of squares: 3.2e7
+    rows = ColaRecRows(pairs, [[0, 0], *([1, code] for code in range(1, 4101))])
+    tracemalloc.start()
+    rows(0), rows.contexts([1, 2] * 4000, 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e7
 
 
 def test_words():
