@@ -229,7 +229,7 @@ def key_table(column: str, values: Any) -> tuple[np.ndarray, np.ndarray]:
 def _plain_keys(column: str, keys: pd.Index, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     none_missing = np.zeros(len(keys), bool)
     types = pd.api.types
-    if types.is_bool_dtype(keys.dtype) and len(keys):
+    if types.is_bool_dtype(keys.dtype):
         return keys.to_numpy(dtype=np.int64), none_missing
     if types.is_integer_dtype(keys.dtype):
         if len(keys) and int(keys.max()) > np.iinfo(np.int64).max:

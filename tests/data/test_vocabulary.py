@@ -55,6 +55,14 @@ def test_int64_keys_never_go_through_float(values):
     assert decoded.dtype == np.int64 and decoded.tolist() == [BIG + 2, BIG + 1, -1, -1]
 
 
+def test_booleans():
+    vocabulary = learn([True, False, True])
+    assert vocabulary.values.tolist() == [1, 0]
+    for values, ids in (([True, False], [2, 3]), ([None, None], [1, 1]), ([], [])):
+        assert vocabulary.encode("x", pd.array(values, dtype="boolean")).tolist() == ids
+    assert vocabulary.encode("x", np.zeros(0, bool)).tolist() == []
+
+
 def test_integers_that_a_missing_value_turned_to_float_are_taken_back():
     vocabulary = learn(pd.Series([3.0, np.nan, 7.0]))
     assert vocabulary.values.dtype == np.int64 and vocabulary.values.tolist() == [3, 7]
