@@ -51,10 +51,11 @@ def read_parquet_batches(
     Args:
         paths: a file, a folder (its *.parquet files), a glob pattern, or several of these.
         columns: columns to give as they are; without `feature_columns` and `encoder` all but
-            label and weight when left out.
+            label and weight when left out, and but an index without a name that pandas wrote.
         batch_size: rows of a batch.
         feature_columns: the model's columns: they name what is read, and set dtype and padding
-            of each input. A `length_name` that the files lack is counted from the list.
+            of each input. A `length_name` that the files lack is counted from the list; one
+            that they have says how many elements from the left are real.
         encoder: a fitted `FeatureEncoder`: files hold raw values, batches hold its output.
         label: column of the label, given as float32 (B,); several names give a dict.
         sample_weight: column of row weights, float32.
@@ -62,11 +63,16 @@ def read_parquet_batches(
             Taken from `feature_columns` where given there; else lists are padded to the
             longest of the batch.
         missing: what nulls become, by column. A null in any other column is an error (an
-            encoder handles its own columns); null elements of lists are dropped.
+            encoder handles its own columns). Null elements of lists are dropped: lists that
+            share a `length_name`, and a list and its weights, lose the step together, any other
+            list by itself. They are an error where a shift would go unseen: with a length in
+            the files, and in a `VarLenDenseFeat` without `length_name`.
         shuffle: reorder the rows, anew in each pass.
         shuffle_buffer: rows held in memory to be mixed.
         seed: fixes the orders.
         shard: `(index, count)`: of all row groups only every count-th, for several workers.
+            Shards may differ in rows and so in number of batches: workers that step together
+            take the smallest, such as by `take` or `steps_per_epoch`.
         drop_remainder: leave out the last, smaller batch.
 
     Returns:
@@ -77,7 +83,8 @@ def read_parquet_batches(
         ImportError: pyarrow is not installed.
         FileNotFoundError: no file is found.
         TypeError: a column has a type that can't be used.
-        ValueError: a column is missing or has nulls, files differ, or an argument is wrong.
+        ValueError: a column is missing or has nulls, lists of one length differ in theirs, files
+            differ, there are fewer row groups than shards, or an argument is wrong.
 
     Example:
         >>> import tempfile, pandas as pd
@@ -188,6 +195,12 @@ class _Reader:
             raise ValueError(
                 f"read_parquet_batches: shard must be (index, count) with 0 <= index < count, "
                 f"got {shard!r}."
+            )
+        if 1 < count > len(groups):
+            raise ValueError(
+                f"read_parquet_batches: shard={shard!r} asks for {count} parts, but the files have "
+                f"{len(groups)} row groups, which are not split. Write smaller ones (to_parquet "
+                "with row_group_size=), or use fewer shards."
             )
         self.groups = groups[index::count]
         rows = sum(rows for _, _, rows in self.groups)

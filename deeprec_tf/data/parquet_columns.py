@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from deeprec_tf.data.encoder import FeatureEncoder
+from deeprec_tf.data.parquet_lists import is_list, kept_steps, list_parts
 from deeprec_tf.data.ragged import Ragged
 from deeprec_tf.features import (
     DenseFeat,
@@ -47,6 +48,9 @@ class _Input:
     maxlen: int | None = None
     dimension: int | None = None  # a list of this fixed length is a vector
     counts: str | None = None  # not in the files: the length of this list
+    steps: str | None = None  # lists of one such name go step by step
+    length: str | None = None  # the list's length, where the files have it
+    refuses_nulls: bool = False  # dropping an element would shift a list against others
 
 
 class BatchMaker:
@@ -144,13 +148,11 @@ class BatchMaker:
         if self.options.encoder is not None:
             raw = {name: self._raw(name, table) for name in self._encoded}
             inputs.update(self.options.encoder.transform(raw))
-        lengths: dict[str, np.ndarray] = {}
         for plain in self._inputs.values():
-            if plain.counts is None:
-                inputs[plain.name], lengths[plain.name] = self._plain(plain, table)
-        for plain in self._inputs.values():
-            if plain.counts is not None:
-                inputs[plain.name] = lengths[plain.counts]
+            if not plain.is_list and plain.counts is None:
+                inputs[plain.name] = _cast(plain, self._flat(plain.name, table))
+        for together in self._lists():
+            inputs.update(self._padded(together, table, inputs))
         if not self._targets:
             return inputs
         targets = {name: self._flat(name, table).astype(np.float32) for name in self._targets}
@@ -175,7 +177,8 @@ class BatchMaker:
             return [self._from_schema(name) for name in options.names]
         if options.encoder is not None:
             return []
-        return [self._from_schema(n) for n in self._schema.names if n not in self._targets]
+        names = [name for name in self._schema.names if not _is_index(name)]
+        return [self._from_schema(name) for name in names if name not in self._targets]
 
     def _from_spec(self, spec: InputSpec) -> _Input:
         dtype = np.dtype(object if spec.dtype == "string" else spec.dtype)
@@ -196,22 +199,34 @@ class BatchMaker:
         if is_hashed_text and spec.role == "ids":
             dtype = np.dtype(object)  # RecModel's input path hashes texts
         if isinstance(column, DenseFeat):
-            is_list = _is_list(self._schema.field(spec.name).type)
-            dimension = column.dimension if is_list else None
-            return _Input(spec.name, dtype, is_list=is_list, dimension=dimension)
+            as_lists = is_list(self._schema.field(spec.name).type)
+            dimension = column.dimension if as_lists else None
+            return _Input(spec.name, dtype, is_list=as_lists, dimension=dimension)
         if isinstance(column, VarLenSparseFeat | VarLenDenseFeat):
-            return _Input(spec.name, dtype, is_list=True, maxlen=column.maxlen)
+            return self._list_from_spec(spec.name, dtype, column)
         return _Input(spec.name, dtype, is_list=False)
+
+    def _list_from_spec(
+        self, name: str, dtype: np.dtype[Any], column: VarLenSparseFeat | VarLenDenseFeat
+    ) -> _Input:
+        length = column.length_name
+        steps = length or getattr(column, "weight_name", None) or name
+        in_files = length in self._schema.names
+        alone = isinstance(column, VarLenDenseFeat) and length is None
+        return _Input(
+            name, dtype, is_list=True, maxlen=column.maxlen, steps=steps,
+            length=length if in_files else None, refuses_nulls=in_files or alone,
+        )  # fmt: skip
 
     def _from_schema(self, name: str) -> _Input:
         self._require([name])
         kind = self._schema.field(name).type
-        is_list = _is_list(kind)
-        maxlen = self.options.maxlen if is_list else None
+        as_lists = is_list(kind)
+        maxlen = self.options.maxlen if as_lists else None
         if isinstance(maxlen, Mapping):
             maxlen = maxlen.get(name)
         return _Input(
-            name, _numpy_dtype(name, kind.value_type if is_list else kind), is_list, maxlen
+            name, _numpy_dtype(name, kind.value_type if as_lists else kind), as_lists, maxlen
         )
 
     def _require(self, names: list[str]) -> None:
@@ -225,30 +240,46 @@ class BatchMaker:
 
     def _raw(self, name: str, table: Any) -> Any:
         """A column as the encoder takes it: nulls stay missing, integers stay integers."""
-        column = table.column(name).combine_chunks()
-        if _is_list(column.type):
-            elements, lengths = _flattened(column)
-            return Ragged(_series(elements), lengths)
-        return _series(column)
+        column = table.column(name)
+        if is_list(column.type):
+            elements, lengths = kept_steps({name: list_parts(name, column)})
+            return Ragged(_series(elements[name]), lengths)
+        return _series(column.combine_chunks())
 
-    def _plain(self, plain: _Input, table: Any) -> tuple[np.ndarray, np.ndarray]:
-        """An input and, of lists, the lengths."""
-        if not plain.is_list:
-            values = self._flat(plain.name, table)
-            return _cast(plain, values), np.zeros(0, np.int32)
-        column = table.column(plain.name).combine_chunks()
-        if not _is_list(column.type):
-            raise TypeError(f"{_OWNER}: column {plain.name!r} must hold lists, got {column.type}.")
-        elements, lengths = _flattened(column)
-        values = _cast(plain, _to_numpy(plain.name, elements))
-        if plain.dimension is not None:
-            if (lengths != plain.dimension).any():
-                raise ValueError(
-                    f"{_OWNER}: column {plain.name!r} must hold vectors of {plain.dimension} "
-                    f"numbers, got one of {int(lengths[lengths != plain.dimension][0])}."
-                )
-            return values.reshape(len(lengths), plain.dimension), np.zeros(0, np.int32)
-        return Ragged(values, lengths).padded(plain.maxlen, "" if values.dtype == object else 0)
+    def _lists(self) -> list[list[_Input]]:
+        """The inputs that are lists, those that go step by step in one group."""
+        groups: dict[str, list[_Input]] = {}
+        for plain in self._inputs.values():
+            if plain.is_list:
+                groups.setdefault(plain.steps or plain.name, []).append(plain)
+        return list(groups.values())
+
+    def _padded(
+        self, together: list[_Input], table: Any, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Lists that go step by step, and their length where it is asked for."""
+        first = together[0]
+        given = None if first.length is None else inputs[first.length]
+        elements, lengths = kept_steps(
+            {plain.name: list_parts(plain.name, table.column(plain.name)) for plain in together},
+            real_steps=given,
+            refuse_nulls=first.refuses_nulls,
+        )
+        found, kept = {}, {}
+        for plain in together:
+            values = _cast(plain, _to_numpy(plain.name, elements[plain.name]))
+            if plain.dimension is not None:
+                found[plain.name] = _vectors(plain.name, values, lengths, plain.dimension)
+                continue
+            found[plain.name], kept[plain.name] = Ragged(values, lengths).padded(
+                plain.maxlen, "" if values.dtype == object else 0
+            )
+        if given is not None:
+            found[str(first.length)] = np.minimum(given, kept[first.name])
+        for plain in self._inputs.values():
+            if plain.counts in kept:
+                found[plain.name] = kept[plain.counts]
+        return found
 
     def _flat(self, name: str, table: Any) -> np.ndarray:
         column = table.column(name).combine_chunks()
@@ -259,6 +290,11 @@ class BatchMaker:
         return _to_numpy(name, column)
 
 
+def _is_index(name: str) -> bool:
+    """Whether pandas wrote the column for an index without a name."""
+    return name.startswith("__index_level_") and name.endswith("__")
+
+
 def _has_nulls(name: str, where: str) -> str:
     return (
         f"{_OWNER}: column {name!r} has nulls in {where}. Say what they become, for example "
@@ -266,28 +302,15 @@ def _has_nulls(name: str, where: str) -> str:
     )
 
 
-def _is_list(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-
-
-def _flattened(column: Any) -> tuple[Any, np.ndarray]:
-    """Elements that are not null, and how many of them each row has; a null row has none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_fixed_size_list(column.type):
-        column = column.cast(pa.list_(column.type.value_type))
-    elements = column.flatten()  # leaves null rows out
-    lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
-    lengths = lengths.astype(np.int64)
-    if elements.null_count:
-        real = elements.is_valid().to_numpy(zero_copy_only=False)
-        row = np.repeat(np.arange(len(lengths)), lengths)
-        lengths = np.bincount(row[real], minlength=len(lengths)).astype(np.int64)
-        elements = elements.drop_null()
-    return elements, lengths
+def _vectors(name: str, values: np.ndarray, lengths: np.ndarray, dimension: int) -> np.ndarray:
+    """Lists of one fixed length as rows."""
+    wrong = lengths[lengths != dimension]
+    if len(wrong):
+        raise ValueError(
+            f"{_OWNER}: column {name!r} must hold vectors of {dimension} numbers, got one of "
+            f"{int(wrong[0])}."
+        )
+    return values.reshape(-1, dimension)
 
 
 def _series(column: Any) -> pd.Series:

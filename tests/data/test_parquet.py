@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deeprec_tf import DenseFeat, SparseFeat, VarLenDenseFeat, VarLenSparseFeat
+from deeprec_tf import DenseFeat, SparseFeat, VarLenDenseFeat, VarLenSparseFeat, check_batch
 from deeprec_tf.data import Category, CategoryList, FeatureEncoder, Number, read_parquet_batches
 from deeprec_tf.data import Text as TextFeature
 
@@ -173,6 +173,61 @@ def test_feature_columns_set_dtype_and_padding(folder):
     np.testing.assert_allclose(weight, np.arange(40) / 10, rtol=1e-6)
 
 
+def written(path, **columns):
+    pq.write_table(pa.table(columns), path / "x.parquet")
+    return path
+
+
+def steps(name, maxlen=4, **options):
+    return VarLenSparseFeat(SparseFeat(name, 100), maxlen, length_name="n", **options)
+
+
+def only_batch(path, *columns):
+    return next(read_parquet_batches(path, feature_columns=columns).as_numpy_iterator())
+
+
+def test_lists_of_one_length_lose_a_step_all_together(tmp_path):
+    path = written(
+        tmp_path, item=[[5, None, 7], [1, 2]], cate=[[5, 6, 7], [3, 4]],
+        weight=[[0.5, 0.6, 0.7], [0.1, None]], time=[[50, 60, 70], [10, 20]],
+    )  # fmt: skip
+    times = VarLenDenseFeat("time", 4, dtype="int64", length_name="n")
+    batch = only_batch(path, steps("item", weight_name="weight"), steps("cate"), times)
+    assert batch["item"].tolist() == [[5, 7, 0, 0], [1, 0, 0, 0]]
+    assert batch["cate"].tolist() == [[5, 7, 0, 0], [3, 0, 0, 0]]
+    np.testing.assert_allclose(batch["weight"], [[0.5, 0.7, 0, 0], [0.1, 0, 0, 0]])
+    assert batch["time"].tolist() == [[50, 70, 0, 0], [10, 0, 0, 0]]
+    assert batch["n"].tolist() == [2, 1]
+    weighted = VarLenSparseFeat(SparseFeat("item", 100), 3, weight_name="weight")
+    assert only_batch(path, weighted)["weight"][0].tolist() == pytest.approx([0.5, 0.7, 0.0])
+
+
+def test_lists_of_one_length_are_equally_long(tmp_path):
+    path = written(tmp_path, item=[[5, 7], [1, 2]], cate=[[5, 6], [3]])
+    with pytest.raises(Exception, match="'item' and 'cate' .* have 2 and 1 elements in row 1"):
+        only_batch(path, steps("item"), steps("cate"))
+
+
+def test_a_length_in_the_files_goes_with_its_list(tmp_path):
+    path = written(
+        tmp_path, item=[[5, 6, 7, 8], [5, 6, 0, 0], [5], [1, 2, None, None]], n=[4, 2, 3, 2]
+    )
+    batch = only_batch(path, steps("item", 3))
+    assert batch["item"].tolist() == [[6, 7, 8], [5, 6, 0], [5, 0, 0], [1, 2, 0]]
+    assert batch["n"].tolist() == [3, 2, 1, 2]
+    check_batch([steps("item", 3)], batch)
+
+
+def test_null_elements_that_would_shift_unseen_are_refused(tmp_path):
+    path = written(tmp_path, item=[[1], [5, None, 7]], n=[1, 3])
+    with pytest.raises(Exception, match="column 'item' in row 1 of a batch has a null element"):
+        only_batch(path, steps("item"))
+    with pytest.raises(Exception, match="column 'item' in row 1 .* would shift"):
+        only_batch(path, VarLenDenseFeat("item", 4))
+    alone = VarLenSparseFeat(SparseFeat("item", 100), 3)
+    assert only_batch(path, alone)["item"].tolist() == [[1, 0, 0], [5, 7, 0]]
+
+
 def test_a_dense_vector(folder):
     columns = [DenseFeat("vector", 2)]
     batch = next(read_parquet_batches(folder, feature_columns=columns).as_numpy_iterator())
@@ -214,6 +269,22 @@ def test_an_encoder_reads_raw_values(folder):
     assert batches.element_spec[0]["seen"].shape.as_list() == [None, 2]
 
 
+def test_an_encoder_of_booleans(tmp_path):
+    path = written(tmp_path, liked=[True, None, False])
+    encoder = FeatureEncoder([Category("liked")]).fit({"liked": [True, False, True]})
+    batch = next(read_parquet_batches(path, encoder=encoder).as_numpy_iterator())
+    assert batch["liked"].tolist() == [2, 1, 3]
+
+
+def test_an_index_without_a_name_is_no_input(tmp_path):
+    frame = pd.DataFrame({"x": [1, 2]}, index=[5, 7])
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert "__index_level_0__" in pq.read_schema(tmp_path / "a.parquet").names
+    assert list(read_parquet_batches(tmp_path).element_spec) == ["x"]
+    asked = read_parquet_batches(tmp_path, columns=["__index_level_0__"])
+    assert next(asked.as_numpy_iterator())["__index_level_0__"].tolist() == [5, 7]
+
+
 def test_texts_of_an_encoder(folder):
     encoder = FeatureEncoder([TextFeature("city", fill="?")]).fit({"city": ["x"]})
     batch = next(read_parquet_batches(folder, encoder=encoder).as_numpy_iterator())
@@ -252,6 +323,7 @@ def test_memory_holds_the_buffer_not_the_file(tmp_path):
         ({"label": "nope"}, ValueError, r"no columns \['nope'\]"),
         ({"columns": ["row"], "batch_size": 0}, ValueError, "batch_size must be an integer"),
         ({"columns": ["row"], "shard": (3, 3)}, ValueError, "shard must be"),
+        ({"columns": ["row"], "shard": (0, 99)}, ValueError, "99 parts, .* 13 row groups"),
         ({"columns": ["row"], "sample_weight": "weight"}, ValueError, "needs a label"),
         ({"columns": ["row"], "label": "row"}, ValueError, r"\['row'\] are asked for twice"),
         ({"columns": ["seen"], "maxlen": {"tags": 2}}, ValueError, r"maxlen names \['tags'\]"),
