@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from deeprec_tf.layers.text._tuning import tune
+from deeprec_tf.layers.text.gelu import has_exact_gelu, use_exact_gelu
 
 # Their blocks follow on the token table, with a table of positions between them or none.
 DECODERS = (
@@ -25,6 +26,7 @@ class BackboneDecoder(keras.layers.Layer):
         reads_words: whether `embed` is called; else the token table is not trained.
         trainable_layers: "all", or the number of the last blocks that are trained.
         lora_rank: rank of low-rank adapters on query and value, trained in place of the blocks.
+        exact_gelu: whether GELUs are the exact function; read off the backbone when None.
 
     Call arguments:
         sequence: float tensor (B, T, d), d the backbone's own width.
@@ -39,8 +41,9 @@ class BackboneDecoder(keras.layers.Layer):
     """
 
     def __init__(
-        self, backbone, *, reads_words=True, trainable_layers="all", lora_rank=None, **kwargs
-    ):
+        self, backbone, *, reads_words=True, trainable_layers="all", lora_rank=None,
+        exact_gelu=None, **kwargs,
+    ):  # fmt: skip
         super().__init__(**{"dtype": backbone.dtype_policy, **kwargs})
         if type(backbone).__name__ not in DECODERS:
             raise ValueError(
@@ -51,6 +54,9 @@ class BackboneDecoder(keras.layers.Layer):
         self.reads_words = reads_words
         self.trainable_layers = trainable_layers
         self.lora_rank = lora_rank
+        self.exact_gelu = has_exact_gelu(backbone) if exact_gelu is None else exact_gelu
+        if self.exact_gelu:
+            use_exact_gelu(backbone)
         self._backbone_config = keras.saving.serialize_keras_object(backbone)
         tune(backbone, trainable_layers, lora_rank)
         if not reads_words:
@@ -101,6 +107,7 @@ class BackboneDecoder(keras.layers.Layer):
             "reads_words": self.reads_words,
             "trainable_layers": self.trainable_layers,
             "lora_rank": self.lora_rank,
+            "exact_gelu": self.exact_gelu,
         }
 
     @classmethod

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from deeprec_tf.layers import BackboneDecoder
+from deeprec_tf.layers.text.gelu import use_exact_gelu
 from deeprec_tf.text import copy_of, without_words
 from tests.language_models import hidden_states, lively, tiny_bert, tiny_gpt2, tiny_llama
 from tests.layers.contract import check_half_precision, check_layer
@@ -44,6 +45,20 @@ def test_form():
     vectors = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
     check_layer(layer, vectors, MASK)
     check_half_precision(BackboneDecoder(tiny_gpt2()), vectors, MASK)
+
+
+def test_a_copy_keeps_the_exact_gelu():
+    backbone = tiny_gpt2()
+    use_exact_gelu(backbone)
+    layer = BackboneDecoder(backbone)
+    copy = BackboneDecoder.from_config(layer.get_config())
+    copy.backbone.set_weights(backbone.get_weights())
+    vectors = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    np.testing.assert_array_equal(copy(vectors, MASK), layer(vectors, MASK))
+    approximate = BackboneDecoder(copy_of(tiny_gpt2()))
+    assert layer.exact_gelu and not approximate.exact_gelu
+    approximate.backbone.set_weights(backbone.get_weights())
+    assert np.abs(approximate(vectors, MASK) - layer(vectors, MASK)).max() > 1e-6
 
 
 def test_a_later_step_moves_no_earlier_one():
