@@ -78,12 +78,17 @@ def to_ragged(column: str, values: Any, separator: str | None = None) -> Ragged:
     return Ragged(pd.Series(flat, dtype=object).to_numpy(), lengths)
 
 
+def is_missing_list(row: Any) -> bool:
+    """Whether a row says that it has no list: None, NaN or pandas' NA."""
+    return row is None or row is pd.NA or (isinstance(row, float | np.floating) and np.isnan(row))
+
+
 def _as_list(column: str, row: Any) -> Any:
     if isinstance(row, list | tuple):
         return row
     if isinstance(row, np.ndarray) and row.ndim == 1:
         return row
-    if row is None or row is pd.NA or (isinstance(row, float) and np.isnan(row)):
+    if is_missing_list(row):
         return ()
     mend = "declare separator=..." if isinstance(row, str) else "wrap single values in a list"
     raise TypeError(

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from deeprec_tf.data.ragged import is_missing_list
+
 
 class IdLists(NamedTuple):
     """Lists of ids as flat arrays.
@@ -28,7 +30,8 @@ def id_lists(owner: str, name: str, values: Any) -> IdLists:
     Args:
         owner: the calling function, for messages.
         name: of the argument, for messages.
-        values: ids (N,), one a row; ids (N, T), padded with 0 on either side; or N lists.
+        values: ids (N,), one a row; ids (N, T), padded with 0 on either side; or N lists, a
+            missing one (None, NaN) without ids.
 
     Raises:
         TypeError: not integers, or neither ids nor lists of them.
@@ -49,21 +52,32 @@ def id_lists(owner: str, name: str, values: Any) -> IdLists:
 
 def distinct(lists: IdLists) -> IdLists:
     """Each id once a row, ids ascending."""
-    width = int(lists.ids.max(initial=0)) + 1
-    keys = np.unique(lists.rows * width + lists.ids)
-    return IdLists(keys // width, keys % width, lists.count)
+    _, first = np.unique(_keys(lists)[0], return_index=True)
+    return IdLists(lists.rows[first], lists.ids[first], lists.count)
 
 
 def without(lists: IdLists, others: IdLists) -> IdLists:
     """The ids of each row that the same row of `others` does not have."""
-    width = int(max(lists.ids.max(initial=0), others.ids.max(initial=0))) + 1
-    is_other = np.isin(lists.rows * width + lists.ids, others.rows * width + others.ids)
+    is_other = in_same_row(lists, others)
     return IdLists(lists.rows[~is_other], lists.ids[~is_other], lists.count)
+
+
+def in_same_row(lists: IdLists, others: IdLists) -> np.ndarray:
+    """For each id whether the same row of `others` has it (M,)."""
+    return np.isin(*_keys(lists, others))
 
 
 def places(rows: np.ndarray) -> np.ndarray:
     """For ascending `rows`, the place 0, 1, ... of each element within its row."""
     return np.arange(len(rows)) - np.searchsorted(rows, rows, side="left")
+
+
+def _keys(*several: IdLists) -> list[np.ndarray]:
+    """A number for each row and id, the same in all lists; ids of any size fit in."""
+    lengths = [len(lists.ids) for lists in several]
+    ids, places = np.unique(np.concatenate([lists.ids for lists in several]), return_inverse=True)
+    keys = np.concatenate([lists.rows for lists in several]) * max(len(ids), 1) + places
+    return np.split(keys, np.cumsum(lengths)[:-1])
 
 
 def _flat(owner, name, values):
@@ -72,7 +86,8 @@ def _flat(owner, name, values):
     if not isinstance(values, np.ndarray | list | tuple):
         values = np.asarray(values)
     is_array = isinstance(values, np.ndarray) and values.dtype != object
-    if not is_array and (len(values) == 0 or np.ndim(values[0]) == 0):
+    first = () if is_array else next((row for row in values if not is_missing_list(row)), ())
+    if not is_array and (len(values) == 0 or np.ndim(first) == 0):
         values, is_array = np.asarray(list(values) or np.zeros(0, np.int64)), True
     if is_array:
         if values.ndim not in (1, 2) or values.dtype == object:
@@ -82,7 +97,7 @@ def _flat(owner, name, values):
             )
         width = 1 if values.ndim == 1 else values.shape[1]
         return np.repeat(np.arange(len(values)), width), values.reshape(-1), len(values)
-    lists = [np.asarray(row) for row in values]
+    lists = [np.asarray(() if is_missing_list(row) else row) for row in values]
     for row, ids in enumerate(lists):
         if ids.ndim != 1:
             raise TypeError(f"{owner}: {name} must hold a list of ids in row {row}, got {ids!r}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deeprec_tf.evaluation.id_lists import distinct, id_lists
+from deeprec_tf.evaluation.id_lists import IdLists, distinct, id_lists, in_same_row
 from deeprec_tf.evaluation.target_ranks import TargetRanks
 
 
@@ -54,10 +54,12 @@ def rank_in_lists(lists: Any, targets: Any, *, item_count: int, seen: Any = None
     missing = np.setdiff1d(np.arange(wanted.count), wanted.rows)
     if len(missing):
         raise ValueError(f"{owner}: targets has no id in row {missing[0]}. Leave the row out.")
-    width = int(max(lists.max(initial=0), wanted.ids.max(), past.ids.max(initial=0))) + 1
-    keys = np.arange(len(lists))[:, None] * width + lists
-    is_target = np.isin(keys, wanted.rows * width + wanted.ids) & (lists > 0)
-    is_left = (lists > 0) & (~np.isin(keys, past.rows * width + past.ids) | is_target)
+    rows = np.repeat(np.arange(len(lists)), lists.shape[1])
+    flat = IdLists(rows, lists.reshape(-1).astype(np.int64), len(lists))
+    is_target, is_past = (
+        in_same_row(flat, others).reshape(lists.shape) & (lists > 0) for others in (wanted, past)
+    )
+    is_left = (lists > 0) & (~is_past | is_target)
     order = np.argsort(~is_left, axis=1, kind="stable")
     lists, is_target, is_left = (
         np.take_along_axis(array, order, axis=1) for array in (lists, is_target, is_left)

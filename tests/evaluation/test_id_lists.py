@@ -11,6 +11,8 @@ FORMS = {
     "padded right": np.array([[3, 1], [0, 0], [2, 0]]),
     "padded left": np.array([[3, 1], [0, 0], [0, 2]], np.int32),
     "padded lists": [[3, 0, 1], [0, 0, 0], [2, 0, 0]],
+    "missing lists": [[3, 1], None, [2]],
+    "missing as NaN": pd.Series([[3, 1], np.nan, [2]]),
     "a column of lists": pd.Series([[3, 1], [], [2]], index=[9, 8, 7]),
     "object array": pd.Series([(3, 1), (), (2,)]).to_numpy(),
     "tensor": tf.constant([[3, 1], [0, 0], [2, 0]]),
@@ -33,6 +35,21 @@ def test_no_rows_and_no_ids():
     assert id_lists("f", "seen", []).count == 0
     empty = id_lists("f", "seen", [[], []])
     assert (len(empty.ids), empty.count) == (0, 2)
+
+
+def test_missing_lists_have_no_ids():
+    found = id_lists("f", "seen", [None, [1]])
+    assert (found.rows.tolist(), found.ids.tolist(), found.count) == ([1], [1], 2)
+    assert id_lists("f", "seen", [None, None]).count == 2
+
+
+def test_ids_of_any_size():
+    large = 2**62
+    lists = IdLists(np.array([0, 9, 9]), np.array([large, large + 1, large]), 10)
+    once = distinct(lists)
+    assert (once.rows.tolist(), once.ids.tolist()) == ([0, 9, 9], [large, large, large + 1])
+    left = without(lists, IdLists(np.array([9]), np.array([large]), 10))
+    assert (left.rows.tolist(), left.ids.tolist()) == ([0, 9], [large, large + 1])
 
 
 def test_errors():

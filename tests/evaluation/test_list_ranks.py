@@ -26,6 +26,16 @@ def test_what_is_not_in_the_list_is_no_hit():
     assert found["mrr@3"] == pytest.approx(1 / 6) and found["coverage@3"] == pytest.approx(4 / 9)
 
 
+def test_ids_of_any_size():
+    users, large = 20_000, 10**15
+    lists = np.arange(users)[:, None] % 3 + large + np.array([[2, 1]])
+    targets = lists[:, 1]
+    ranks = rank_in_lists(lists, targets, item_count=5)
+    assert (ranks.positions == 2).all()
+    seen = rank_in_lists(lists, targets, item_count=5, seen=lists[:, 0])
+    assert (seen.positions == 1).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
