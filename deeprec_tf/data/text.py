@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from deeprec_tf.data.tables import row_count
 from deeprec_tf.features import VarLenSparseFeat
 from deeprec_tf.text import (
     FORMS,
@@ -123,8 +124,10 @@ class TextPairs:
         Raises:
             KeyError: a column is missing.
             TypeError: a value is no string.
+            ValueError: the columns are not equally long.
         """
         columns = {name: np.asarray(texts[name], object) for name in (self.user, self.item)}
+        row_count("TextPairs", columns)
         for name, values in columns.items():
             wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
             if wrong:
@@ -293,6 +296,7 @@ def item_tokens(
         [[0, 0, 0, 0], [2, 5, 3, 0], [2, 6, 5, 3]]
     """
     pairs = TextPairs(tokenizer, form="bi_encoder", maxlen=maxlen)
+    texts = list(texts)
     wrong = next((i for i, text in enumerate(texts) if i and not isinstance(text, str)), None)
     if wrong is not None or len(texts) < 2:
         raise TypeError(

@@ -115,6 +115,8 @@ def test_errors():
         TextPairs(object())
     with pytest.raises(TypeError, match="'user_text' holds nan in row 1"):
         pairs().transform({"user_text": ["a", float("nan")], "item_text": ["b", "c"]})
+    with pytest.raises(ValueError, match="equally long, got {'user_text': 2, 'item_text': 1}"):
+        pairs().transform({"user_text": ["a", "b"], "item_text": ["b"]})
 
 
 def test_item_tokens():
@@ -124,5 +126,7 @@ def test_item_tokens():
     assert moved[1, 0] > 0 and not moved[0].any()
     with pytest.raises(TypeError, match="texts must be strings, .*, got None for item 1"):
         item_tokens(bert_tokenizer(), ["", None])
+    with pytest.raises(TypeError, match="got None for item 1"):
+        item_tokens(bert_tokenizer(), pd.Series(["", None, "a"], [7, 8, 9], object))
     with pytest.raises(TypeError, match="got none"):
         item_tokens(bert_tokenizer(), [""])
