@@ -112,7 +112,8 @@ def raw_column(
     elements = _elements(feature, table)
     codes, keys = vocabulary.key_table(feature.name, elements.values)
     present = Ragged(codes, elements.lengths).keep(codes >= 0)
-    fill = missing if feature.padding is None else feature.padding
+    has_padding = vocabulary.kind == "int64" and feature.padding is not None
+    fill = feature.padding if has_padding else missing
     padded, _ = Ragged(keys[present.values], present.lengths).padded(fill=fill)
     return padded
 

@@ -144,6 +144,16 @@ def test_a_layer_in_front_of_a_model(encoder):
     np.testing.assert_array_equal(model(raw), expected)
 
 
+def test_padding_of_texts_is_the_empty_text():
+    frame = pd.DataFrame({"tags": [["a", "b"], ["a"], []]})
+    encoder = FeatureEncoder([CategoryList("tags", 2, padding=0)]).fit(frame)
+    raw = encoder.raw_inputs(frame)
+    assert raw["tags"].tolist() == [["a", "b"], ["a", ""], ["", ""]]
+    assert_same_bits(encoder.transform(frame), encoder.as_layer()(
+        {"tags": tf.constant(raw["tags"], tf.string)}
+    ))  # fmt: skip
+
+
 def test_as_layer_in_a_data_pipeline(encoder, layer):
     frame = training_frame()
     raw = encoder.raw_inputs(frame)
