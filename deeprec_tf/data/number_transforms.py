@@ -71,7 +71,7 @@ def fit_number(feature: Number, values: Any) -> NumberState:
     Raises:
         TypeError: the column holds no numbers.
         ValueError: every value is missing where some are needed, or the numbers are too close
-            together to be standardized.
+            together, or too far apart, to be standardized.
     """
     numbers = float32_values(feature.name, values).astype(np.float64)
     numbers = numbers[~np.isnan(numbers)]
@@ -100,6 +100,11 @@ def fit_number(feature: Number, values: Any) -> NumberState:
         raise ValueError(
             f"FeatureEncoder: column {feature.name!r} has a standard deviation of only "
             f"{variance**0.5:.1e}, below what float32 can standardize. Multiply it first."
+        )
+    if variance > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"FeatureEncoder: column {feature.name!r} has a standard deviation of "
+            f"{variance**0.5:.1e}, above what float32 can standardize. Divide it first."
         )
     # keras.layers.Normalization holds both as float32: the same rounding here, the same bits.
     return NumberState(

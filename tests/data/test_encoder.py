@@ -98,6 +98,13 @@ def test_numbers_are_filled_and_never_nan():
     assert flags.tolist() == [1.0, 0.5, 0.0]
 
 
+def test_numbers_too_far_apart_to_be_standardized():
+    encoder = FeatureEncoder([Number("x", transform="standardize")])
+    encoder.fit({"x": [1.8e19, -1.8e19]})
+    with pytest.raises(ValueError, match=r"'x' has a standard deviation of 2.0e\+19, above"):
+        encoder.fit({"x": [2e19, -2e19]})
+
+
 def test_buckets():
     encoder = FeatureEncoder([Number("x", transform="bucketize", bins=4)])
     batch = encoder.fit_transform({"x": np.arange(1, 101)})
@@ -118,6 +125,8 @@ def test_lists_of_every_kind():
     assert encoder.transform({"x": [[5, 6], (7, 5, None, 6, 5), None]})["x"].tolist() == expected
     frame = pd.DataFrame({"x": [np.array([5, 6]), np.array([7, 5, 6, 5]), np.array([])]})
     assert encoder.transform(frame)["x"].tolist() == expected
+    absent = {"x": [[5, 6], np.float32("nan"), np.float64("nan"), None, pd.NA]}
+    assert encoder.transform(absent)["x"].tolist() == [[2, 3, 0], *[[0, 0, 0]] * 4]
     texts = FeatureEncoder([CategoryList("x", 2)]).fit({"x": [["a", "b"], ["a"]]})
     assert texts.transform({"x": [["b", None, "a", ""]]})["x"].tolist() == [[3, 2]]
 
