@@ -47,8 +47,9 @@ def evaluate_ctr(
         begins with the task: `"ctr_auc"`.
 
     Raises:
-        ValueError: `y` missing or of another length, output not understood, a task without
-            output, no rows; and what the metrics raise, such as a missing class.
+        ValueError: `y` missing; labels, weights or groups of another length; output not
+            understood, a task without output, no rows; and what the metrics raise, such as a
+            missing class.
 
     Example:
         >>> inputs = keras.Input((1,), name="price")
@@ -68,7 +69,7 @@ def evaluate_ctr(
             )
         batches = _dataset_batches(x)
     else:
-        batches = _array_batches(x, y, sample_weight, int(batch_size))
+        batches = _array_batches(x, y, sample_weight, group, int(batch_size))
 
     rows = _predict(model, batches, group_column, verbose)
     if group_column is not None:
@@ -176,23 +177,29 @@ def _dataset_batches(dataset) -> Iterator[tuple]:
         yield x, y, weight
 
 
-def _array_batches(x, y, sample_weight, batch_size) -> Iterator[tuple]:
+def _array_batches(x, y, sample_weight, group, batch_size) -> Iterator[tuple]:
     if y is None:
         raise ValueError(f"{_OWNER}: y is missing; only a tf.data set brings its own labels.")
     if batch_size < 1:
         raise ValueError(f"{_OWNER}: batch_size must be at least 1, got {batch_size}.")
     x, y, sample_weight = as_arrays(x), as_arrays(y), as_arrays(sample_weight)
-    columns = x if isinstance(x, Mapping) else {"x": x}
-    lengths = {name: len(values) for name, values in columns.items()}
-    labels = y if isinstance(y, Mapping) else {"y": y}
-    lengths.update({f"label {name!r}": len(values) for name, values in labels.items()})
-    count = len(next(iter(labels.values())))
-    for name, length in lengths.items():
-        if length != count:
-            raise ValueError(f"{_OWNER}: {name} has {length} rows, but the labels have {count}.")
+    count = len(next(iter(y.values())) if isinstance(y, Mapping) else y)
+    _check_rows({"x": x, "y": y, "sample_weight": sample_weight, "group": group}, count)
     for start in range(0, count, batch_size):
         part = slice(start, start + batch_size)
         yield _slice(x, part), _slice(y, part), _slice(sample_weight, part)
+
+
+def _check_rows(arguments, count):
+    """Each array of the arguments has a row a label."""
+    for argument, values in arguments.items():
+        columns = values if isinstance(values, Mapping) else {"": values}
+        for name, column in columns.items():
+            if column is not None and len(column) != count:
+                what = f"{name!r} of {argument}" if name else argument
+                raise ValueError(
+                    f"{_OWNER}: {what} has {len(column)} rows, but the labels have {count}."
+                )
 
 
 def as_arrays(values):

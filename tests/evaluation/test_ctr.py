@@ -150,10 +150,12 @@ class TestEvaluateCTR:
         ("x", "y", "arguments", "match"),
         [
             (X, None, {}, "y is missing"),
-            (X, Y[:5], {}, "price has 23 rows, but the labels have 5"),
+            (X, Y[:5], {}, "'price' of x has 23 rows, but the labels have 5"),
+            (X, Y, {"sample_weight": np.ones(25)}, "sample_weight has 25 rows, but .* have 23"),
+            (X, Y, {"sample_weight": {"ctr": Y[:3]}}, "'ctr' of sample_weight has 3 rows"),
             (X, {"ctr": Y, "cvr": Y}, {}, r"tasks \['ctr', 'cvr'\], but the model has one output"),
             (X, Y, {"group": "user"}, "group names the column 'user', but x has"),
-            (X, Y, {"group": [1, 2]}, "2 groups but 23 rows"),
+            (X, Y, {"group": [1, 2]}, "group has 2 rows, but the labels have 23"),
             (X, Y, {"batch_size": 0}, "batch_size must be at least 1"),
             (X, Y * 5, {}, "labels must be 0 or 1, got 5.0"),
             ({k: v[:0] for k, v in X.items()}, Y[:0], {}, "the data have no rows"),
@@ -177,6 +179,11 @@ class TestEvaluateCTR:
     def test_task_errors(self, two_task_model, y, match):
         with pytest.raises(ValueError, match=match):
             evaluate_ctr(two_task_model, X, y)
+
+    def test_groups_of_several_tasks_have_a_row_a_label(self, two_task_model):
+        y = {"ctr": Y, "cvr": np.where(Y == 1, Y, np.nan)}
+        with pytest.raises(ValueError, match="group has 5 rows, but the labels have 23"):
+            evaluate_ctr(two_task_model, X, y, group=X["user_id"][:5])
 
 
 class TestCTREvaluation:
