@@ -91,7 +91,7 @@ def time_values(owner: str, table: Table, name: str) -> np.ndarray:
         TypeError: the column holds neither numbers nor date-times.
         ValueError: a time is missing.
     """
-    series = get_series(owner, table, name)
+    series = _numpy_dates(get_series(owner, table, name))
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if series.isna().any():
@@ -111,6 +111,15 @@ def time_values(owner: str, table: Table, name: str) -> np.ndarray:
     return series.to_numpy(dtype=np.float64)
 
 
+def _numpy_dates(series: pd.Series) -> pd.Series:
+    """Date-times of Arrow as pandas' own; any other column as it is."""
+    if not isinstance(series.dtype, pd.ArrowDtype) or series.dtype.kind != "M":
+        return series
+    arrow = series.dtype.pyarrow_dtype
+    dtype: Any = f"datetime64[{arrow.unit}]"
+    return series.astype(pd.DatetimeTZDtype(arrow.unit, arrow.tz) if arrow.tz else dtype)
+
+
 def time_limit(owner: str, label: str, limit: Any, table: Table, name: str) -> Any:
     """A time to compare with what `time_values` gives of a column.
 
@@ -118,7 +127,7 @@ def time_limit(owner: str, label: str, limit: Any, table: Table, name: str) -> A
         TypeError: it is a number where the column holds date-times, or the other way round.
         ValueError: it has a time zone where the column has none, or the other way round.
     """
-    dtype = get_series(owner, table, name).dtype
+    dtype = _numpy_dates(get_series(owner, table, name)).dtype
     zoned = isinstance(dtype, pd.DatetimeTZDtype)
     is_dates = zoned or pd.api.types.is_datetime64_dtype(dtype)
     is_number = isinstance(limit, int | float | np.number)
@@ -229,14 +238,14 @@ def item_table(
         fields: columns to lay out.
         item: column of item ids, 1 and up.
         size: rows V of the arrays, such as `encoder.vocabulary("item_id").size`; the largest
-            id plus one when left out. Ids that do not occur get zeros.
+            id plus one when left out. Ids that do not occur get zeros, of texts "".
 
     Returns:
         Dict of arrays (V,) or (V, L), in the fields' own dtypes.
 
     Raises:
         TypeError: item ids are no integers.
-        ValueError: a column is missing, or an id is out of range.
+        ValueError: a column is missing, its lists differ in length, or an id is out of range.
 
     Example:
         >>> item_table({"item_id": [3, 1], "cate_id": [7, 8]}, ["cate_id"])["cate_id"].tolist()
@@ -252,8 +261,25 @@ def item_table(
         raise ValueError(f"{owner}: size {size} is too small for item id {needed - 1}.")
     result = {}
     for name in fields:
-        values = np.asarray(get_column(owner, items, name))
+        values = _rows_of_field(owner, name, get_column(owner, items, name))
         table = np.zeros((size, *values.shape[1:]), values.dtype)
+        if values.dtype == object and any(isinstance(value, str) for value in values.flat):
+            table[:] = ""
         table[distinct] = values[first]
         result[name] = table
     return result
+
+
+def _rows_of_field(owner: str, name: str, column: Any) -> np.ndarray:
+    """A field as an array (N,), or (N, L) where it holds lists."""
+    values = np.asarray(column)
+    lists = (list, tuple, np.ndarray)
+    if values.dtype != object or not len(values) or not isinstance(values[0], lists):
+        return values
+    lengths = sorted({len(row) for row in values})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{owner}: the lists of column {name!r} have {lengths[0]} to {lengths[-1]} elements. "
+            "Pad them to one length with 0 at the end."
+        )
+    return np.stack([np.asarray(row) for row in values])

@@ -248,5 +248,12 @@ def test_item_table():
     tables = item_table(items, ["cate", "genres"], size=5)
     assert tables["cate"].tolist() == [0, 8, 0, 7, 0]
     assert tables["genres"].tolist() == [[0, 0], [3, 0], [0, 0], [1, 2], [0, 0]]
+    frame = pd.DataFrame({**items, "genres": items["genres"].tolist(), "title": ["c", "a", "c"]})
+    tables = item_table(frame, ["genres", "title"])
+    assert tables["genres"].dtype == np.int64
+    assert tables["genres"].tolist() == [[0, 0], [3, 0], [0, 0], [1, 2]]
+    assert tables["title"].tolist() == ["", "a", "", "c"]
+    with pytest.raises(ValueError, match="lists of column 'x' have 1 to 2 elements. Pad them"):
+        item_table(pd.DataFrame({"item_id": [1, 2], "x": [[1], [1, 2]]}), ["x"])
     with pytest.raises(ValueError, match="size 3 is too small for item id 3"):
         item_table(items, ["cate"], size=3)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeprec_tf.data import leave_one_out, load_movielens, random_split, take, temporal_split
+from deeprec_tf.data.tables import time_limit, time_values
 
 
 def assert_a_partition(split, count):
@@ -51,6 +52,21 @@ def test_temporal_split_cuts_nearest_to_the_fractions():
 def test_temporal_split_takes_dates():
     frame = pd.DataFrame({"when": pd.date_range("2020-01-01", periods=10)})
     assert [len(part) for part in temporal_split(frame, time="when")] == [8, 1, 1]
+
+
+@pytest.mark.parametrize("zone", ["", ", tz=Europe/Rome"])
+def test_temporal_split_takes_dates_of_arrow(zone):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    days = pd.Series(pd.date_range("2020-01-01", periods=10, tz="Europe/Rome" if zone else None))
+    for unit in ("s", "ns"):
+        when = days.astype(f"timestamp[{unit}{zone}][pyarrow]")
+        frame = pd.DataFrame({"when": when, "user_id": 1})
+        assert temporal_split(frame, time="when").test.tolist() == [9]
+        limit = time_limit("f", "from", days[3], frame, "when")
+        assert (time_values("f", frame, "when") < limit).sum() == 3
+    frame.loc[4, "when"] = None
+    with pytest.raises(ValueError, match="'when' has 1 missing values, the first in row 4"):
+        temporal_split(frame, time="when")
 
 
 def test_temporal_split_of_movielens():
