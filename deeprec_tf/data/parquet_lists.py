@@ -54,13 +54,11 @@ def kept_steps(
     Raises:
         ValueError: two columns differ in the elements of a row, or a null is refused.
     """
+    if real_steps is not None:
+        parts = {name: _beginning(*part, real_steps) for name, part in parts.items()}
     first, lengths = next((name, lengths) for name, (_, lengths) in parts.items())
     rows = np.repeat(np.arange(len(lengths)), lengths)
     is_kept = np.ones(len(rows), bool)
-    if real_steps is not None:
-        start = np.cumsum(lengths) - lengths
-        is_kept = np.arange(len(rows)) - start[rows] < real_steps[rows]
-    counted = is_kept
     for name, (elements, others) in parts.items():
         if (others != lengths).any():
             row = int(np.argmax(others != lengths))
@@ -70,14 +68,21 @@ def kept_steps(
                 "Write them equally long."
             )
         if elements.null_count:
-            is_real = elements.is_valid().to_numpy(zero_copy_only=False)
-            if refuse_nulls and not is_real[counted].all():
-                raise ValueError(_has_null_elements(name, rows[counted & ~is_real][0]))
-            is_kept = is_kept & is_real
+            is_kept &= elements.is_valid().to_numpy(zero_copy_only=False)
+            if refuse_nulls:
+                raise ValueError(_has_null_elements(name, rows[~is_kept][0]))
     if is_kept.all():
         return {name: elements for name, (elements, _) in parts.items()}, lengths
     kept = {name: elements.filter(is_kept) for name, (elements, _) in parts.items()}
     return kept, np.bincount(rows[is_kept], minlength=len(lengths))
+
+
+def _beginning(elements: Any, lengths: np.ndarray, most: np.ndarray) -> tuple[Any, np.ndarray]:
+    """The first elements of each row, at most `most` of them."""
+    start = np.cumsum(lengths) - lengths
+    places = np.arange(len(elements)) - np.repeat(start, lengths)
+    kept = elements.filter(places < np.repeat(most, lengths))
+    return kept, np.clip(most, 0, lengths).astype(np.int64)
 
 
 def _has_null_elements(name: str, row: int) -> str:

@@ -216,6 +216,10 @@ def test_a_length_in_the_files_goes_with_its_list(tmp_path):
     assert batch["item"].tolist() == [[6, 7, 8], [5, 6, 0], [5, 0, 0], [1, 2, 0]]
     assert batch["n"].tolist() == [3, 2, 1, 2]
     check_batch([steps("item", 3)], batch)
+    written(tmp_path, item=[[5, 6, 0, 0], [5, 0, 0, 0]], cate=[[1, 2], [3]], n=[2, 1])
+    batch = only_batch(tmp_path, steps("item"), steps("cate"))  # one padded, one not
+    assert batch["cate"].tolist() == [[1, 2, 0, 0], [3, 0, 0, 0]]
+    assert batch["n"].tolist() == [2, 1]
 
 
 def test_null_elements_that_would_shift_unseen_are_refused(tmp_path):
