@@ -186,9 +186,7 @@ class ColaRecRows:
         """The rows of an epoch, for `fit` and, as a function of the epoch, for its `redraw`."""
         generator = np.random.default_rng((self.seed, epoch))
         negative = self._negatives(generator)
-        near = self._items_of_prefix.drawn(
-            generator, self._prefix[self.items], self.items, 1
-        )[:, 0]
+        near = self._items_of_prefix.drawn(generator, self._prefix[self.items], self.items, 1)[:, 0]
         near = np.where(near > 0, near, self.items)  # itself where there is no other
         context = self._items_of_user.drawn(generator, self.users, self.items, self.context)
         x = {"user_id": self.users, "hist_item_id": context}
@@ -260,9 +258,7 @@ class _Runs:
         return np.where(is_real, self._pairs[np.where(is_real, places, 0)] % self._width, 0)
 
 
-def _distinct_places(
-    generator: np.random.Generator, counts: np.ndarray, number: int
-) -> np.ndarray:
+def _distinct_places(generator: np.random.Generator, counts: np.ndarray, number: int) -> np.ndarray:
     """Up to `number` different places in 0..count-1 a row, in random order, -1 behind them.
 
     Floyd's way, for all rows at once: the step that may reach one place further takes that place

@@ -64,7 +64,8 @@ def without(lists: IdLists, others: IdLists) -> IdLists:
 
 def in_same_row(lists: IdLists, others: IdLists) -> np.ndarray:
     """For each id whether the same row of `others` has it (M,)."""
-    return np.isin(*_keys(lists, others))
+    keys, other_keys = _keys(lists, others)
+    return np.isin(keys, other_keys)
 
 
 def places(rows: np.ndarray) -> np.ndarray:
