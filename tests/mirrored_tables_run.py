@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from deeprec_tf.candidates import Sampled
+from deeprec_tf.candidates import InBatch, Sampled
+from deeprec_tf.layers import StreamingFrequency
 from tests.training.growing import built, deepfm, dssm, fit, inputs, sasrec
 
 RANKING = {"dropout": 0.0, "batch_norm": False}
@@ -25,6 +26,9 @@ def models(optimizer):
     return {
         "deepfm": lambda: built(deepfm, optimizer=optimizer(), **RANKING),
         "dssm": lambda: built(dssm, optimizer=optimizer(), item_table=KINDS, **RECALL),
+        "streamed": lambda: built(
+            dssm, optimizer=optimizer(), item_table=KINDS, negatives=InBatch(frequency="streaming")
+        ),
         "sasrec": lambda: built(sasrec, optimizer=optimizer(), dropout=0.0, **RECALL),
     }
 
@@ -64,7 +68,34 @@ def main(file):
         fit(two, eagerly=False)
     except ValueError as error:
         results["refused"] = str(error)
-    np.savez(file, **results)
+    np.savez(file, **results, **frequencies(strategy))
+
+
+def frequencies(strategy):
+    """What both replicas keep of the items' gaps, and what one device does by the first's rows."""
+    batches = np.random.default_rng(0).integers(0, 9, size=(12, 2, 5)).astype("int32")
+    with strategy.scope():
+        mirrored = StreamingFrequency(9, alpha=0.2)
+        mirrored.build((None,))
+    alone = StreamingFrequency(9, alpha=0.2)
+    alone.build((None,))
+
+    @tf.function
+    def step(ids):
+        return strategy.run(lambda one: mirrored(one, one, training=True)[0], args=(ids,))
+
+    for batch in batches:
+        ids = strategy.experimental_distribute_values_from_function(
+            lambda replica, batch=batch: tf.constant(batch[replica.replica_id_in_sync_group])
+        )
+        logs = step(ids)
+        alone(batch[0], batch[0], training=True)
+    return {
+        "streaming/first": _copies(mirrored.gap)[0], "streaming/second": _copies(mirrored.gap)[1],
+        "streaming/alone": alone.gap.numpy(),
+        "streaming/logs": np.array(strategy.experimental_local_results(logs)),
+        "streaming/logs_alone": np.array([alone(ids, ids)[0] for ids in batches[-1]]),
+    }  # fmt: skip
 
 
 def _copies(variable):

@@ -25,7 +25,7 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "clipped"])
-@pytest.mark.parametrize("model", ["deepfm", "dssm", "sasrec"])
+@pytest.mark.parametrize("model", ["deepfm", "dssm", "streamed", "sasrec"])
 def test_gradients_of_different_lengths_reach_both_replicas(model, optimizer, results):
     losses = results[f"{model}/{optimizer}/loss"]
     assert np.isfinite(losses).all() and losses[-1] != losses[0]
@@ -41,3 +41,9 @@ def test_several_steps_in_one_loop_are_refused(results):
     refused = str(results["refused"])
     assert "deepfm.fit: steps_per_execution=2 on 2 replicas" in refused
     assert "Compile with steps_per_execution=1" in refused
+
+
+def test_the_first_replicas_rows_move_the_gaps_of_all(results):
+    for replica in ("first", "second"):
+        np.testing.assert_array_equal(results[f"streaming/{replica}"], results["streaming/alone"])
+    np.testing.assert_allclose(results["streaming/logs"], results["streaming/logs_alone"])

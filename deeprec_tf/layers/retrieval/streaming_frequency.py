@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from deeprec_tf.layers.core.constants import INTEGER
+from deeprec_tf.layers.retrieval._state_kernels import put_rows, take_rows
 from deeprec_tf.layers.retrieval.item_probability import log_number
 
 _PRIME = (1 << 31) - 1
@@ -17,10 +18,12 @@ class StreamingFrequency(keras.layers.Layer):
     At step t, for every item of the batch: B ← (1 - α) B + α (t - A), then A ← t. A is the step at
     which the item came last, B the estimated gap between two of its steps, and 1 / B the
     probability. An item that is twice in a batch counts once. Only training moves A and B; they are
-    saved with the model. Under a strategy the first replica's rows alone move them, so shuffle.
+    saved with the model. Under a strategy the first replica's rows alone move them, for all
+    replicas, so shuffle.
 
     With fewer buckets than items, ids share them by a hash. A collision can only make an item look
-    more frequent, so with several hash functions the largest B counts.
+    more frequent, so with several hash functions the largest B counts. A step reads and writes the
+    rows of its ids alone, however many items there are.
 
     One departure: at an item's first occurrence B is its first gap itself, t, instead of α t, which
     would take 1 / α occurrences to be forgotten. An item that never came is taken to have the gap
@@ -95,22 +98,17 @@ class StreamingFrequency(keras.layers.Layer):
 
     def call(self, labels, candidates, drawn=None, training=False):
         """Applies the layer."""
-        step = ops.convert_to_tensor(self.step)
-        last_seen, gap = ops.convert_to_tensor(self.last_seen), ops.convert_to_tensor(self.gap)
+        step, last_seen, gap = ops.convert_to_tensor(self.step), self.last_seen, self.gap
         if training:
             step = step + 1
             places = ops.reshape(self._places(labels), (-1,))
-            last = ops.take(last_seen, places)
+            last = take_rows(last_seen, places)
             since = ops.cast(step - last, "float32")
-            mixed = (1.0 - self.alpha) * ops.take(gap, places) + self.alpha * since
+            mixed = (1.0 - self.alpha) * take_rows(gap, places) + self.alpha * since
             # Occurrences in one batch all write the same.
-            gap = ops.scatter_update(gap, places[:, None], ops.where(last > 0, mixed, since))
-            last_seen = ops.scatter_update(
-                last_seen, places[:, None], ops.zeros_like(last) + step
-            )
+            gap = put_rows(gap, places, ops.where(last > 0, mixed, since))
+            last_seen = put_rows(last_seen, places, ops.zeros_like(last) + step)
             self.step.assign(step)
-            self.last_seen.assign(last_seen)
-            self.gap.assign(gap)
         # Padding's own bucket is kept, but nobody asks for it.
         times = 0.0 if drawn is None else log_number(drawn) - log_number(labels)
         return tuple(
@@ -131,7 +129,7 @@ class StreamingFrequency(keras.layers.Layer):
     def _logarithm(self, ids, step, last_seen, gap):
         places = self._places(ids)
         waited = ops.cast(step, "float32")
-        gaps = ops.where(ops.take(last_seen, places) > 0, ops.take(gap, places), waited)
+        gaps = ops.where(take_rows(last_seen, places) > 0, take_rows(gap, places), waited)
         return -ops.log(ops.maximum(ops.max(gaps, axis=-1), 1.0))
 
     def compute_mask(self, *args, **kwargs):

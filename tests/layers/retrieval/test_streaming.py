@@ -6,12 +6,14 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf.layers import StreamingFrequency, VectorMemory
+from deeprec_tf.layers.retrieval import streaming_frequency
 from tests.reference import streaming as twin
 
 ITEMS = 9
 GENERATOR = np.random.default_rng(0)
 BATCHES = GENERATOR.integers(0, ITEMS, size=(40, 5)).astype("int32")  # 0 is padding
 ALL = np.arange(1, ITEMS, dtype="int32")
+OPTIONS = [{}, {"buckets": 4}, {"buckets": 5, "hashes": 3}]
 
 
 def hash_functions(layer):
@@ -23,7 +25,7 @@ def hash_functions(layer):
 
 
 @pytest.mark.parametrize("jit", [None, False, True])
-@pytest.mark.parametrize("options", [{}, {"buckets": 4}, {"buckets": 5, "hashes": 3}])
+@pytest.mark.parametrize("options", OPTIONS)
 def test_gaps_follow_the_equations(jit, options):
     layer = StreamingFrequency(ITEMS, alpha=0.2, **options)
     layer(BATCHES[0], ALL)
@@ -74,6 +76,47 @@ def test_only_training_moves_the_arrays():
     assert not layer.trainable_weights
     never, _ = StreamingFrequency(ITEMS)(BATCHES[0], ALL)
     np.testing.assert_array_equal(never, 0.0)
+
+
+def steps_of(options, eager):
+    """What every batch gives, and the arrays that are left."""
+    layer = StreamingFrequency(ITEMS, alpha=0.2, **options)
+    layer(BATCHES[0], ALL)
+    call = lambda batch: layer(batch, ALL, batch, training=True)  # noqa: E731
+    call = call if eager else tf.function(call)
+    answers = [call(tf.constant(batch)) for batch in BATCHES]
+    return [np.asarray(one) for one in tf.nest.flatten([answers, layer.weights])]
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_rows_written_in_place_are_those_of_arrays_assigned_whole(options, eager, monkeypatch):
+    in_place = steps_of(options, eager)
+
+    def put_rows(state, places, rows):
+        written = keras.ops.scatter_update(state, places[:, None], rows)
+        state.assign(written)
+        return written
+
+    monkeypatch.setattr(streaming_frequency, "put_rows", put_rows)
+    for found, wanted in zip(in_place, steps_of(options, eager), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("options", [{}, {"buckets": 1002}])
+def test_no_operation_of_a_step_is_as_long_as_the_arrays(options, training):
+    layer = StreamingFrequency(1003, **options)
+    layer.build((None,))
+    step = tf.function(lambda ids: layer(ids, ids, ids, training=training))
+    operations = step.get_concrete_function(tf.TensorSpec((5,), tf.int32)).graph.get_operations()
+    of_whole_arrays = {
+        operation.type for operation in operations for output in operation.outputs
+        if output.shape.rank and output.shape[0] == 1003
+    }
+    assert of_whole_arrays == set()
+    kinds = {operation.type for operation in operations}
+    assert "ResourceGather" in kinds and ("ResourceScatterUpdate" in kinds) is training
 
 
 def test_a_collision_can_only_make_an_item_look_more_frequent():
