@@ -145,6 +145,29 @@ def histories_of(
     return found
 
 
+def owner_of(
+    history: FeatureColumn,
+    item_columns: Sequence[FeatureColumn],
+    user_columns: Sequence[FeatureColumn] = (),
+) -> str | None:
+    """The name of the column whose ids a history holds; None where no column has its table.
+
+    That is an item's column that shares its table: the one that the history is named after, else
+    the first. Where the item has none, it is such a column of the user.
+    """
+    for columns in (item_columns, user_columns):
+        sharing = [
+            column.name
+            for column in columns
+            if isinstance(column, SparseFeat)
+            and column.embedding_name == getattr(history, "embedding_name", None)
+        ]
+        named = [name for name in sharing if HISTORY_PREFIX + name == history.name]
+        if sharing:
+            return (named or sharing)[0]
+    return None
+
+
 def _history_of(
     owner: str, item: SparseFeat, feature_columns: Sequence[FeatureColumn], *, negative: bool
 ) -> VarLenSparseFeat | None:

@@ -19,11 +19,11 @@ from deeprec_tf.export.saved_model import (
     write_whole,
 )
 from deeprec_tf.export.signatures import check_names, input_specs_of
-from deeprec_tf.features import SparseFeat
 from deeprec_tf.graph import inputs_of
 from deeprec_tf.retrieval.exact import best_items
 from deeprec_tf.retrieval.index_input import checked_number, nobody
 from deeprec_tf.retrieval.item_index import ItemIndex
+from deeprec_tf.roles import owner_of
 from deeprec_tf.string_keys import string_keys
 
 _OWNER = "export_retriever"
@@ -231,11 +231,7 @@ def _checked_histories(
     specs = input_specs_of(tower)
     columns = {column.name: column for column in getattr(model, "feature_columns", ())}
     kept = {column.name: column for column in getattr(tower, "feature_columns", ())}
-    tables = {
-        column.embedding_name: column.name
-        for column in columns.values()
-        if isinstance(column, SparseFeat)
-    }
+    of_item = [column for column in columns.values() if column.name not in kept]
     found: dict[str, str | None] = {}
     for name in (exclude,) if isinstance(exclude, str) else exclude:
         if name not in specs or specs[name].shape.rank < 2:
@@ -244,8 +240,9 @@ def _checked_histories(
                 f"{_OWNER}: exclude names {name!r}, which is no history of {tower.name}; it has "
                 f"{fitting}."
             )
-        owner = tables.get(getattr(columns.get(name), "embedding_name", None), item_name)
-        if item_name in columns and owner != item_name:
+        column = columns.get(name)
+        owner = column and owner_of(column, of_item, list(kept.values()))
+        if item_name in columns and owner not in (None, item_name):
             raise ValueError(
                 f"{_OWNER}: exclude names {name!r}, which holds ids of {owner!r}, the items' ids "
                 f"are of {item_name!r}. Name a history of items."

@@ -272,6 +272,26 @@ def test_a_history_of_something_else_is_refused(tmp_path):
         export_retriever(model, arrays, tmp_path, k=5, ids="item_id", exclude="hist_cate_id")
 
 
+@pytest.mark.parametrize("history", ["hist_item_id", "past"])
+def test_item_columns_of_one_table_have_their_own_histories(history, tmp_path):
+    def column(name, table="item_id"):
+        return SparseFeat(name, 50, embedding_dim=4, embedding_name=table)
+
+    user = [
+        column("user", "user"), column("last_item"), VarLenSparseFeat(column(history), 6),
+        VarLenSparseFeat(column("hist_parent_id"), 6),
+    ]  # fmt: skip
+    model = two_towers(user, [column("item_id"), column("parent_id")])
+    arrays = {**ITEMS, "parent_id": np.arange(49) % 7 + 1}
+    options = {"k": 5, "ids": "item_id"}
+    folder = export_retriever(model, arrays, tmp_path / "a", exclude=history, **options)
+    past = USERS["hist_item_id"]
+    asked = {"user": USERS["user"], "last_item": past[:, 0], history: past, "hist_parent_id": past}
+    assert not any(map(set.intersection, map(set, past), map(set, serve(folder, asked)["ids"])))
+    with pytest.raises(ValueError, match="holds ids of 'parent_id', the items' ids are of 'item"):
+        export_retriever(model, arrays, tmp_path / "b", exclude="hist_parent_id", **options)
+
+
 def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
