@@ -92,15 +92,24 @@ def item_codes_of(given: Any, *, owner: str) -> ItemCodes:
         raise type(error)(f"{owner}: item_codes: {error}") from error
 
 
+MOST_COLLISION_CODES = 256  # what one digit tells apart; a search scores them all, at every prefix
+
+
 def with_collision_digit(codes: Any, sizes: Sequence[int] | None = None) -> ItemCodes:
     """Codes with one more position: the running number, from 1, among items of equal codes.
+
+    Where more than 256 items share theirs, for example all that have no text, the number takes as
+    many digits as it needs to keep every digit's codes within 256, of one base, as small as may be.
+    `PrefixTree` holds a row of all codes for every prefix: with one digit it would take the number
+    of items times the size of the largest group.
 
     Args:
         codes: integers (V, L), row 0 zeros; items may share theirs.
         sizes: codes that there are at each position; the highest of each when None.
 
     Returns:
-        `ItemCodes` of L + 1 positions; the last has as many codes as the largest group has items.
+        `ItemCodes` of L + 1 positions, the last with as many codes as the largest group has items;
+        of more positions where that has more than 256.
 
     Example:
         >>> with_collision_digit([[0, 0], [1, 1], [1, 2], [1, 1]]).codes.tolist()
@@ -110,11 +119,22 @@ def with_collision_digit(codes: Any, sizes: Sequence[int] | None = None) -> Item
     order = np.lexsort((np.arange(len(codes)), *codes.T[::-1]))
     is_new = np.concatenate([[True], (np.diff(codes[order], axis=0) != 0).any(axis=1)])
     first = np.maximum.accumulate(np.where(is_new, np.arange(len(codes)), 0))
-    digit = np.empty(len(codes), codes.dtype)
-    digit[order] = np.arange(len(codes)) - first + 1
-    digit[0] = 0
-    sizes = None if sizes is None else [*sizes, int(digit.max())]
-    return ItemCodes(np.column_stack([codes, digit]), sizes)
+    number = np.empty(len(codes), "int64")
+    number[order] = np.arange(len(codes)) - first
+    base, count = _digits_for(int(number.max()) + 1)
+    digits = number[:, None] // base ** np.arange(count)[::-1] % base + 1
+    digits[0] = 0
+    sizes = None if sizes is None else [*sizes, *digits.max(axis=0).tolist()]
+    return ItemCodes(np.column_stack([codes, digits]), sizes)
+
+
+def _digits_for(numbers: int) -> tuple[int, int]:
+    """The base, at most 256, and the count of the digits that write so many numbers."""
+    count = 1
+    while MOST_COLLISION_CODES**count < numbers:
+        count += 1
+    base = round(numbers ** (1 / count))
+    return base + (base**count < numbers), count
 
 
 def checked_vectors(owner: str, vectors: Any) -> np.ndarray:

@@ -39,7 +39,8 @@ def residual_kmeans_codes(
         seed: seed of the clusters; other seeds give other codes.
 
     Returns:
-        `ItemCodes` of `num_levels` + 1 positions.
+        `ItemCodes` of `num_levels` + 1 positions, or more where over 256 items share their
+        clusters; see `with_collision_digit`.
 
     Raises:
         ValueError: no table of vectors, or sizes below 1.

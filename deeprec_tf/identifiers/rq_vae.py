@@ -52,8 +52,9 @@ def rq_vae_codes(
         seed: seed of weights, clusters and order. Sets Keras's global seed.
 
     Returns:
-        `ItemCodes` of `num_levels` + 1 positions, the last one telling equal ones apart; its
-        `code_use` should be above .8 but for the last position.
+        `ItemCodes` of `num_levels` + 1 positions, the last one telling equal ones apart (or more
+        where they are over 256, see `with_collision_digit`); its `code_use` should be above .8 at
+        the levels' positions.
 
     Raises:
         ValueError: no table of vectors.

@@ -81,6 +81,32 @@ def test_collisions_get_running_numbers():
     assert sorted(residual_kmeans_codes(same, 2, 3).codes[1:, -1]) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    ("group", "sizes"),
+    [(256, (256,)), (257, (16, 17)), (2000, (45, 45)), (2**16 + 1, (39, 41, 41))],
+)
+def test_many_collisions_take_more_digits_of_few_codes(group, sizes):
+    codes = np.concatenate([[[0]], np.full((group, 1), 7), np.arange(1, 7)[:, None]])
+    found = with_collision_digit(codes, [7])
+    assert found.sizes == (7, *sizes)
+    assert len(np.unique(found.codes[1:], axis=0)) == group + 6
+    assert (found.codes[-6:, 1:] == 1).all()
+    wanted = np.arange(group)
+    for size, column in zip(found.sizes[:0:-1], found.codes[1 : group + 1, :0:-1].T, strict=True):
+        base = found.sizes[-1]
+        np.testing.assert_array_equal(column - 1, wanted % base)
+        assert size <= 256
+        wanted = wanted // base
+    assert not wanted.any()
+
+
+def test_the_tree_of_many_items_of_one_vector_stays_small():
+    codes = np.arange(1, 12_001).clip(max=10_001)
+    tree = PrefixTree.of(with_collision_digit(np.concatenate([[0], codes])[:, None]))
+    assert tree.num_items == 12_000
+    assert sum(table.nbytes for table in tree.tables) < 5e6
+
+
 def test_residual_codes_cluster_what_is_left():
     """Level 2 of a sum of two well separated grids is the finer grid, whatever level 1 is."""
     coarse, fine = np.array([0.0, 100.0]), np.array([0.0, 10.0, 20.0])
