@@ -11,7 +11,8 @@ trained first; its item vectors make the codes, and its own products are the row
 reads the training items in the order of time, and has as many CPU seconds of training as ColaRec
 took. Two parts of the test are told apart: users of three training items, the fewest, and the items
 that fewer than five training rows have (hardly any has none). Reduced size: the published model
-starts from T5-small. `--epochs` prints a row of so few epochs and adds none.
+starts from T5-small. `--epochs` and `--steps` print a row of so few and add none; `--size full`
+makes rows of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,15 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from generative import ASKED_EXACTLY, FEW, RARE, of_parts, share_found, text_vectors
+from generative import (
+    ASKED_EXACTLY,
+    FEW,
+    RARE,
+    of_parts,
+    of_size,
+    share_found,
+    text_vectors,
+)
 from next_item import DATA as AMAZON
 from next_item import RUNS as RUNS_BY_TIME
 from next_item import Data, chosen, spent_file, trained
@@ -257,18 +266,21 @@ class ByTime:
 
 def sasrec(data: General, peer: list[dict], seed: int, options: Any) -> dict:
     """SASRec over the training items by time, trained for at most as many CPU seconds."""
-    folder = options.checkpoints / f"{data.source.folder}-SASRec-{seed}"
+    folder = f"{data.source.folder}-{of_size('SASRec', options.size)}-{seed}".replace(" ", "_")
+    folder = options.checkpoints / folder
     if is_trial(options):
+        folder = folder.with_name(f"{folder.name}-trial")
         budget = Budget(steps=options.steps or 1000 * options.epochs)
     elif peer:
         budget = Budget(peer[0]["training_seconds"], file=spent_file(folder))
     else:
-        raise SystemExit("SASRec gets the CPU seconds of ColaRec: run that first.")
+        named = of_size("ColaRec", options.size)
+        raise SystemExit(f"SASRec gets the CPU seconds of {named}: run that first.")
     parts = ByTime(data)
     model, row = trained(RUNS_BY_TIME["SASRec"], data.source, parts, seed, folder, budget)
     return {
         **row, "training_seconds": round(budget.spent, 1),
-        "remark": "trained for at most the CPU seconds of ColaRec",
+        "remark": f"trained for at most the CPU seconds of {of_size('ColaRec', options.size)}",
         **by_vectors(model, parts.asked, data),
     }  # fmt: skip
 
@@ -293,19 +305,23 @@ def main() -> None:
             data = General(AMAZON[key], seed)
             peer, of_training = lightgcn(data, seed, options)
             for name in options.models:
-                if rows.done(model=name, data=data.name, seed=seed):
+                row_name = name if name == "LightGCN" else of_size(name, options.size)
+                is_done = rows.done(model=row_name, data=data.name, seed=seed)
+                if is_done and not is_trial(options):
                     continue
                 with cpu_seconds() as seconds:
                     if name == "LightGCN":
                         row = {**of_training, **by_vectors(peer, {"user_id": data.users}, data)}
                     elif name.startswith("SASRec"):
-                        of_colarec = rows.find(model="ColaRec", data=data.name, seed=seed)
+                        of_colarec = rows.find(
+                            model=of_size("ColaRec", options.size), data=data.name, seed=seed
+                        )
                         row = sasrec(data, of_colarec, seed, options)
                     else:
                         row = colarec(name, data, peer, seed, options)
                 row = {key.replace("@", "_"): value for key, value in row.items()}
                 spent = round(seconds() + row.pop("earlier", 0.0), 1)
-                row = {"model": name, "data": data.name, "seed": seed, **row, "seconds": spent}
+                row = {"model": row_name, "data": data.name, "seed": seed, **row, "seconds": spent}
                 print(row if is_trial(options) else rows.add(**row))
 
 

@@ -9,7 +9,7 @@ width 128. Two parts of the test are told apart: users of three training items, 
 items that fewer than five training rows have. TIGER's epoch is chosen by the validation loss,
 SASRec's as in next_item.py, among those that fit into as many CPU seconds of training as TIGER's
 took. A run that is broken off goes on from its last epoch; a finished run is not run again.
-`--steps` prints a row of so few steps and adds none.
+`--steps` prints a row of so few steps and adds none; `--size full` makes rows of its own.
 """
 
 from __future__ import annotations
@@ -58,8 +58,14 @@ REDUCED = (
     "reduced: width 64, 2 + 2 layers, 3 x 64 codes, at most 40 epochs; published: 128, 4 + 4, "
     "3 x 256, 200,000 steps"
 )
+FULL = "published size"  # in the names of its rows
 ASKED_EXACTLY = 64  # users whose answers are compared with those of a beam as wide as the catalogue
 MODELS = ("TIGER", "TIGER, random codes", "SASRec, same budget")
+
+
+def of_size(name: str, size: str) -> str:
+    """The name of a row: that of the model, and of its size where it is not reduced."""
+    return name if size == "reduced" else f"{name}, {FULL}"
 
 
 def of_parts(
@@ -174,7 +180,7 @@ def tiger(name: str, data: Data, parts: Prefixes, seed: int, options: Any) -> di
     return {
         "parameters": model.count_params(), "epoch": int(np.argmin(scores)) + 1,
         "beam_recall": share_found(model, asked, found["ids"]),
-        "remark": REDUCED if options.size == "reduced" else "published size",
+        "remark": REDUCED if options.size == "reduced" else FULL,
         "training_seconds": round(budget.spent, 1), "earlier": budget.earlier,
         **parts.measured(score, len(seen)),
     }  # fmt: skip
@@ -193,13 +199,15 @@ def share_found(model: keras.Model, asked: dict[str, np.ndarray], ids: np.ndarra
 def sasrec(data: Data, peer: list[dict], seed: int, options: Any) -> dict:
     """SASRec as in next_item.py, trained for at most as many CPU seconds as TIGER."""
     parts = LeaveOneOut(data)
-    folder = options.checkpoints / f"{data.folder}-SASRec-{seed}"
+    folder = f"{data.folder}-{of_size('SASRec', options.size)}-{seed}".replace(" ", "_")
+    folder = options.checkpoints / folder
     if options.steps:
-        budget = Budget(steps=options.steps)
+        folder, budget = folder.with_name(f"{folder.name}-trial"), Budget(steps=options.steps)
     elif peer:
         budget = Budget(peer[0]["training_seconds"], file=spent_file(folder))
     else:
-        raise SystemExit(f"SASRec gets the CPU seconds of TIGER on {data.name}: run that first.")
+        named = of_size("TIGER", options.size)
+        raise SystemExit(f"SASRec gets the CPU seconds of {named} on {data.name}: run that first.")
     model, row = trained(RUNS["SASRec"], data, parts, seed, folder, budget)
 
     def score(rows: np.ndarray) -> dict[str, float]:
@@ -211,7 +219,7 @@ def sasrec(data: Data, peer: list[dict], seed: int, options: Any) -> dict:
     found = Prefixes(data).measured(score)  # the same users in the same order
     return {
         **row, **found, "training_seconds": round(budget.spent, 1),
-        "remark": "trained for at most the CPU seconds of TIGER",
+        "remark": f"trained for at most the CPU seconds of {of_size('TIGER', options.size)}",
     }  # fmt: skip
 
 
@@ -232,17 +240,20 @@ def main() -> None:
         data = DATA[key]
         for seed in options.seeds:
             for name in options.models:
-                if rows.done(model=name, data=data.name, seed=seed):
+                row_name = of_size(name, options.size)
+                if not options.steps and rows.done(model=row_name, data=data.name, seed=seed):
                     continue
                 with cpu_seconds() as seconds:
                     if name.startswith("TIGER"):
                         row = tiger(name, data, Prefixes(data), seed, options)
                     else:
-                        peer = rows.find(model="TIGER", data=data.name, seed=seed)
+                        peer = rows.find(
+                            model=of_size("TIGER", options.size), data=data.name, seed=seed
+                        )
                         row = sasrec(data, peer, seed, options)
                 row = {key.replace("@", "_"): value for key, value in row.items()}
                 row["seconds"] = round(seconds() + row.pop("earlier"), 1)
-                row = {"model": name, "data": data.name, "seed": seed, **row}
+                row = {"model": row_name, "data": data.name, "seed": seed, **row}
                 print(row if options.steps else rows.add(**row))
                 keras.backend.clear_session()
 

@@ -228,7 +228,7 @@ def main() -> None:
         for seed in options.seeds:
             parts = None
             for name in options.models:
-                if rows.done(model=name, data=label, seed=seed):
+                if not options.steps and rows.done(model=name, data=label, seed=seed):
                     continue
                 parts = parts or Parts(data, options.hidden, seed)
                 with cpu_seconds() as seconds:
