@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deeprec_tf.cli.demo.tasks import TASKS
-from deeprec_tf.cli.errors import CommandError, one_line
+from deeprec_tf.cli.errors import one_line
 from deeprec_tf.cli.interrupts import EXIT_CODE, Interrupts, say_interrupted
 
 ERROR_CODE = 2

@@ -63,8 +63,8 @@ class Artifact:
 
         Raises:
             TypeError: a dtype cannot be converted without loss of kind.
-            ValueError: batch_size is below 1, or an input is missing, has the wrong rank or another number of rows, or
-                holds an integer that its dtype does not reach.
+            ValueError: batch_size is below 1, or an input is missing, has the wrong rank or another
+                number of rows, or holds an integer that its dtype does not reach.
         """
         missing = [name for name in self.inputs if name not in x]
         if missing:

@@ -16,6 +16,8 @@ class CausalBlock(keras.layers.Layer):
     the residuals are the normalized q and z = LN(y), and the heads are not mapped:
     y = q + Attention(q, x, x); out = z + FFN(z).
 
+    The kernels start at N(0, .02) as in GPT-2, so that at first a step is mostly itself: among
+    Glorot's larger ones, which `original` has as the paper's code, small embeddings are lost.
     In training the products run over the real steps only.
 
     Args:
@@ -36,6 +38,7 @@ class CausalBlock(keras.layers.Layer):
 
     References:
         Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018.
+        Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
     """
 
     def __init__(self, num_heads, *, dropout=0.0, original=False, **kwargs):
@@ -45,7 +48,8 @@ class CausalBlock(keras.layers.Layer):
         self.original = original
         policy = self.dtype_policy
         self.attention = CausalAttention(
-            num_heads, dropout=dropout, project=not original, name="attention", dtype=policy
+            num_heads, dropout=dropout, kernel_initializer=self._initializer(),
+            project=not original, name="attention", dtype=policy,
         )
         self.norm_attention, self.norm_feed_forward = (
             keras.layers.LayerNormalization(epsilon=1e-8, name=name, dtype=policy)
@@ -56,11 +60,21 @@ class CausalBlock(keras.layers.Layer):
     def build(self, sequence_shape, sequence_mask_shape=None):
         """Builds the parts."""
         width, policy = sequence_shape[-1], self.dtype_policy
-        self.inner = keras.layers.Dense(width, activation="relu", name="inner", dtype=policy)
-        self.outer = keras.layers.Dense(width, name="outer", dtype=policy)
+        self.inner, self.outer = (
+            keras.layers.Dense(
+                width, activation=activation, kernel_initializer=self._initializer(), name=name,
+                dtype=policy,
+            )
+            for name, activation in (("inner", "relu"), ("outer", None))
+        )
         self.attention.build(sequence_shape)
         for part in (self.norm_attention, self.norm_feed_forward, self.inner, self.outer):
             part.build(sequence_shape)
+
+    def _initializer(self):
+        if self.original:
+            return "glorot_uniform"
+        return keras.initializers.TruncatedNormal(stddev=0.02)
 
     def call(self, sequence, sequence_mask, training=False):
         """Applies the layer."""

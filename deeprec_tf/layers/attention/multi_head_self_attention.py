@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from deeprec_tf.layers.core.dropout import Dropout
+from deeprec_tf.layers.core.kernel_initializers import fresh, initializer_config, initializer_of
 from deeprec_tf.layers.core.masking import softmax_over_real
 
 
@@ -17,6 +18,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
     Args:
         num_heads: heads H; the width d of the sequence must be a multiple.
         dropout: share of the attention weights dropped.
+        kernel_initializer: of the maps.
 
     Call arguments:
         sequence: float tensor (B, T, d).
@@ -35,10 +37,13 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         Vaswani et al., Attention Is All You Need, NIPS 2017.
     """
 
-    def __init__(self, num_heads, *, dropout=0.0, **kwargs):
+    def __init__(
+        self, num_heads, *, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
+        self.kernel_initializer = initializer_of(kernel_initializer)
         self.weight_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, sequence_shape, sequence_mask_shape=None, queries_shape=None):
@@ -51,7 +56,10 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             )
         self.scale = float(width // self.num_heads) ** -0.5
         for name, count in self._maps().items():
-            weight = self.add_weight(shape=(width, count * width), name=f"{name}_kernel")
+            weight = self.add_weight(
+                shape=(width, count * width), name=f"{name}_kernel",
+                initializer=fresh(self.kernel_initializer),
+            )
             setattr(self, f"{name}_kernel", weight)
 
     def _maps(self):
@@ -143,6 +151,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         """Returns the arguments."""
         return {
             **super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout,
+            "kernel_initializer": initializer_config(self.kernel_initializer),
         }
 
 
