@@ -21,6 +21,7 @@ from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath
 from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
+from deeprec_tf.optimizers.build_optimizer import build_optimizer
 from deeprec_tf.settled import SettledTables
 from deeprec_tf.task_kinds import ROW_LOSS as ROW_LOSS
 from deeprec_tf.task_losses import TaskLosses
@@ -112,16 +113,16 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
 
     def get_compile_config(self):
         """Optimizer, loss and metrics; the optimizer's state is saved even before a first step."""
-        if self.compiled and self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+        if self.compiled:
+            build_optimizer(self)
         config = super().get_compile_config()  # Keras has what "auto" came to on this machine
         return config and config | {"jit_compile": self._jit_asked}
 
     def compile_from_config(self, config):
         """Restores optimizer, loss and metrics; Keras leaves them out for an own `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
+        if self.built:
+            build_optimizer(self)
 
     # ---- compiling ----------------------------------------------------------------------
 
@@ -285,8 +286,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         """Makes the variables of optimizer and metrics: a step that makes them is traced twice."""
         if self._distribute_strategy is not None or not self.compiled:
             return  # Keras does it there, or says what is missing
-        if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+        build_optimizer(self)
         metrics = self._compile_metrics
         _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         if y is not None and metrics is not None and not metrics.built:

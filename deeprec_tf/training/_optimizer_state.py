@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from deeprec_tf.optimizers.build_optimizer import build_optimizer
 from deeprec_tf.training._row_moves import Move
 
 _NO_SLOTS = ("_variables", "_trainable_variables", "_inner_optimizers")
@@ -34,9 +35,7 @@ def move_state(model: keras.Model, trained: keras.Model, moves: Sequence[Move]) 
     kinds = [[type(part).__name__ for part in _parts(optimizer)] for optimizer in (new, old)]
     if kinds[0] != kinds[1]:
         return f"fresh: {' '.join(kinds[0])} here, {' '.join(kinds[1])} there"
-    if not new.built:
-        with model.distribute_strategy.scope():
-            new.build(model.trainable_variables)
+    build_optimizer(model)
     for part, old_part in zip(_parts(new), _parts(old), strict=True):
         _move_slots(part, old_part, moves)
         for name, variable in vars(part).items():  # steps, learning rate, loss scale

@@ -8,6 +8,7 @@ import re
 import keras
 import numpy as np
 
+from deeprec_tf.optimizers.build_optimizer import build_optimizer
 from deeprec_tf.training import _callback_state
 from deeprec_tf.training._generations import Generations, Saved
 
@@ -104,8 +105,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"{_OWNER}: the model isn't built, so it has no weights to restore. Call it on "
                 "one batch before fit."
             )
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
+        build_optimizer(self.model)
         self._fresh = True
         self._restored = self._files.newest()
         if self._restored is not None:

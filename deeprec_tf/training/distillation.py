@@ -17,6 +17,7 @@ from deeprec_tf.features import DenseFeat, SparseFeat, VarLenSparseFeat
 from deeprec_tf.graph import joint_output, parents_of
 from deeprec_tf.inputs import build_input_layers
 from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.optimizers.build_optimizer import build_optimizer
 from deeprec_tf.tables import set_table_values, table_values
 
 _OWNER = "distill"
@@ -197,8 +198,7 @@ def _with_hints(student: RecModel, weight: float, temperature: float | None) -> 
             inputs, output, feature_columns=[*student.feature_columns, column],
             ignored_inputs=student._ignored_inputs, name=student.name,
         )
-        if not student.optimizer.built:
-            student.optimizer.build(student.trainable_variables)
+        build_optimizer(student)
         model.compile(
             **{
                 **student._compile_config.config,

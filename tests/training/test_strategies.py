@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from deeprec_tf import SparseFeat
+from deeprec_tf.models import FM
 from deeprec_tf.training import strategy
 from deeprec_tf.training.strategies import _TPU_VARIABLES
 
@@ -53,6 +55,16 @@ def test_cpu_trains_a_model():
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
     history = model.fit(np.eye(2), np.ones((2, 1)), epochs=5, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_a_model_is_saved_before_its_first_step_and_trained_after_it(tmp_path):
+    with strategy("cpu").scope():
+        model = FM([SparseFeat("item", 5)])
+    model.save(tmp_path / "model.keras")
+    assert model.optimizer.built
+    x, y = {"item": np.arange(5)}, np.array([0, 1, 1, 0, 1])
+    history = model.fit(x, y, epochs=5, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
 
 
