@@ -7,6 +7,7 @@ papers or their builder gave them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -73,7 +74,9 @@ def benchmark_recipe(
       raise the best by `min_delta` multiplies the learning rate by `drop` (not below 1e-6), and
       `patience` such epochs in a row end the training. The weights go on from where they are.
     - At the end the weights of the best epoch are restored, the penalty is taken off, and the
-      model is compiled as it was before the call.
+      model is compiled as it was before the call. Its `shuffle_seed`, too, is what was set before.
+
+    A model that was built under a strategy is trained under it.
 
     The rest of that recipe is the model's: `batch_norm=True` (momentum .9, epsilon 1e-5), widths
     400, 400, 400, embeddings of width 10.
@@ -131,32 +134,22 @@ def benchmark_recipe(
     ):
         if not is_right:
             raise ValueError(f"{_OWNER}: {name} is out of its range, got {value!r}.")
-    rng = np.random.default_rng(np.random.randint(2**31 - 1) if seed is None else seed)
-    if embedding_stddev is not None:
-        _draw_start_values(model, tables, embedding_stddev, rng)
-    _seed_dropout_and_order(model, rng)
-
-    compiled = keras.saving.deserialize_keras_object(model.get_compile_config())
-    own_optimizer, own_regularizers = model.optimizer, [t.embeddings.regularizer for t in tables]
-    optimizer = SparseAdam(
-        float(learning_rate), epsilon=1e-8, lazy=False,
-        global_clipnorm=None if clip_norm is None else float(clip_norm),
-    )
     plateau = _DropOnPlateau(validation_data, batch_size, patience, drop, min_delta)
-    try:
-        if embedding_l2:
-            for table in tables:
-                table.embeddings.regularizer = keras.regularizers.L2(embedding_l2 / 2)
-        model.compile(**{**compiled, "optimizer": optimizer})
-        history = model.fit(
-            x, y, batch_size=batch_size, epochs=epochs, verbose=verbose,
-            callbacks=[plateau, *callbacks],
+    with model.distribute_strategy.scope():  # variables are made where the model's own are
+        optimizer = SparseAdam(
+            float(learning_rate), epsilon=1e-8, lazy=False,
+            global_clipnorm=None if clip_norm is None else float(clip_norm),
         )
-    finally:
-        for table, own in zip(tables, own_regularizers, strict=True):
-            table.embeddings.regularizer = own
-        model.compile(**{**compiled, "optimizer": own_optimizer})
-    model.set_weights(plateau.best_weights)
+        with _compiled_for_the_recipe(model, tables, optimizer, embedding_l2):
+            rng = np.random.default_rng(np.random.randint(2**31 - 1) if seed is None else seed)
+            if embedding_stddev is not None:
+                _draw_start_values(model, tables, embedding_stddev, rng)
+            _seed_dropout_and_order(model, rng)
+            history = model.fit(
+                x, y, batch_size=batch_size, epochs=epochs, verbose=verbose,
+                callbacks=[plateau, *callbacks],
+            )
+        model.set_weights(plateau.best_weights)
     return BenchmarkResult(plateau.best, plateau.best_epoch, history.history, history.epoch)
 
 
@@ -174,6 +167,25 @@ def _tables_to_train(model: keras.Model) -> list[TableEmbedding]:
     if not tables:
         raise ValueError(f"{_OWNER}: {model.name} has no embedding table that is trained.")
     return tables
+
+
+@contextlib.contextmanager
+def _compiled_for_the_recipe(model, tables, optimizer, embedding_l2):
+    """Within it the model has that optimizer and penalty; after it what it had before."""
+    compiled = keras.saving.deserialize_keras_object(model.get_compile_config())
+    own_optimizer, own_seed = model.optimizer, model._chosen_seed
+    own_regularizers = [table.embeddings.regularizer for table in tables]
+    try:
+        if embedding_l2:
+            for table in tables:
+                table.embeddings.regularizer = keras.regularizers.L2(embedding_l2 / 2)
+        model.compile(**{**compiled, "optimizer": optimizer})
+        yield
+    finally:
+        for table, own in zip(tables, own_regularizers, strict=True):
+            table.embeddings.regularizer = own
+        model.compile(**{**compiled, "optimizer": own_optimizer})
+        model.shuffle_seed = own_seed
 
 
 def _draw_start_values(model, tables, stddev, rng) -> None:
@@ -233,7 +245,8 @@ class _DropOnPlateau(keras.callbacks.Callback):
         logs["learning_rate"] = float(rate)
         if self.best and scores["auc"] < self.best["auc"] + self.min_delta:
             self.waited += 1
-            rate.assign(max(float(rate) * self.drop, _LOWEST_RATE))
+            dropped = max(float(rate) * self.drop, _LOWEST_RATE)
+            rate.assign(min(float(rate), dropped))
             self.model.stop_training |= self.waited >= self.patience
         else:
             self.waited = 0

@@ -8,7 +8,7 @@ from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.evaluation import evaluate_ctr
 from deeprec_tf.models import DeepFM
 from deeprec_tf.tables import set_table_values, table_values
-from deeprec_tf.training import benchmark_recipe
+from deeprec_tf.training import benchmark_recipe, strategy
 
 MODULE = importlib.import_module("deeprec_tf.training.benchmark_recipe")
 USERS, ITEMS, DIM = 5, 7, 3
@@ -181,6 +181,12 @@ def test_rate_does_not_fall_below_a_millionth(monkeypatch):
     np.testing.assert_allclose(result.history["learning_rate"][-2:], [1e-6, 1e-6], rtol=1e-5)
 
 
+def test_nor_is_a_lower_one_raised_to_it(monkeypatch):
+    scripted(monkeypatch, *[0.5] * 3)
+    result = train(deepfm(), learning_rate=1e-8, patience=9)
+    np.testing.assert_allclose(result.history["learning_rate"], [1e-8] * 3, rtol=1e-5)
+
+
 def test_best_figures_are_those_of_the_weights_that_are_kept():
     model = deepfm(batch_norm=True, dropout=0.2)
     result = train(model, epochs=20, learning_rate=0.03, batch_size=8, patience=20, drop=1.0)
@@ -202,6 +208,33 @@ def test_model_is_left_as_it_was_compiled_and_without_the_penalty(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
     assert loaded.losses == [] and loaded.fit(X, Y, verbose=0).history["loss"][0] < 5
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_the_seed_of_the_row_order_is_the_models_own_again(seed):
+    model = deepfm()
+    model.shuffle_seed = seed
+    train(model, epochs=1)
+    assert model.shuffle_seed == seed and model._chosen_seed == seed
+
+
+def test_a_model_of_a_strategy_trains_outside_its_scope():
+    with strategy("cpu").scope():
+        model = deepfm()
+    optimizer = model.optimizer
+    result = train(model, embedding_l2=0.1)
+    assert len(result.history["loss"]) == 3 and model.optimizer is optimizer
+    model.fit(X, Y, verbose=0)
+
+
+def test_a_model_that_it_cannot_compile_keeps_its_weights(monkeypatch):
+    model = deepfm()
+    before = model.get_weights()
+    monkeypatch.setattr(model, "get_compile_config", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(model)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_penalty_is_taken_off_after_an_error_too():
