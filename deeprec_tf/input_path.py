@@ -166,14 +166,19 @@ class InputPath(Model):
 
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
-        binary = getattr(self.loss, "name", self.loss) == "binary_crossentropy"
-        balance, task_types = self.loss_balance, None
+        loss = getattr(self.loss, "name", self.loss)
+        balance, task_types, classes = self.loss_balance, None, None
         is_recall = self.has_row_loss and balance is None
         outputs = self.output["score"] if is_recall else self.output
         if balance is not None:
             task_types = dict(zip(balance.tasks, balance.task_types, strict=True))
+        # A class that the loss ignores, such as -1, may lie outside.
+        of_classes = loss == "sparse_categorical_crossentropy" and not isinstance(outputs, dict)
+        if of_classes and getattr(self.loss, "ignore_class", None) is None:
+            classes = outputs.shape[-1]
         return clean_labels(
-            f"{self.name}.{where}", y, outputs, binary=binary, task_types=task_types
+            f"{self.name}.{where}", y, outputs, binary=loss == "binary_crossentropy",
+            classes=classes, task_types=task_types,
         )
 
     def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:

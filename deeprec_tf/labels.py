@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def check_rows(what: str, values: Any, inputs: Mapping[str, np.ndarray]) -> None
 
 
 def clean_labels(
-    owner: str, y: Any, outputs: Any, *, binary: bool = False,
+    owner: str, y: Any, outputs: Any, *, binary: bool = False, classes: int | None = None,
     task_types: Mapping[str, str | int] | None = None,
 ) -> Any:
     """Labels as float32 arrays of the outputs' rank.
@@ -50,6 +51,7 @@ def clean_labels(
         y: labels (N,) or (N, n); a dict of them by task name where there are several outputs.
         outputs: the model's output tensor, or a dict of them by task name.
         binary: refuse labels outside 0..1.
+        classes: refuse labels that are none of the classes 0..classes-1.
         task_types: for a model of several tasks, the type of each that has a loss: "binary",
             "regression" or a number of classes. Their labels may be NaN where there is none.
 
@@ -57,6 +59,7 @@ def clean_labels(
         Array (N, n), or a dict of them.
 
     Raises:
+        TypeError: labels that are no numbers, such as strings.
         ValueError: NaN in a single task, infinity, an unknown or a missing task, a class outside
             its range, or another width than the output's.
     """
@@ -65,10 +68,7 @@ def clean_labels(
     refuse_names(f"{owner}: y", y, outputs)
 
     def lift(values: Any, output: Any) -> np.ndarray:
-        array = np.asarray(values)
-        if array.dtype == object:
-            array = array.astype("float64")
-        array = array.reshape(len(array), -1)
+        array = _numbers(f"{owner}: y", values)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             row = int(np.argmax(~np.isfinite(array).all(axis=1)))
             raise ValueError(
@@ -88,6 +88,8 @@ def clean_labels(
                 "binary cross-entropy has no lowest value. Give 0 or 1, or build the model with "
                 "task='regression'."
             )
+        if classes is not None:
+            _refuse_outside(f"{owner}: y", array, classes)
         return array.astype("float32")
 
     if isinstance(y, Mapping):
@@ -120,8 +122,7 @@ def _labels_of_tasks(
 
 
 def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
-    array = np.asarray(values, "float64")
-    array = array.reshape(len(array), -1)
+    array = _numbers(what, values).astype("float64")
     if array.shape[1] != 1:
         raise ValueError(f"{what} has {array.shape[1]} columns. Give one label a row.")
     if np.isinf(array).any():
@@ -131,18 +132,37 @@ def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
         row = int(np.argmax(np.isnan(array)))
         raise ValueError(f"{what} is NaN in row {row}. Give rewards: 1 counts a row once, 0 not.")
     if task_type not in ("regression", RETRIEVAL):
-        bad, wanted = ((array < 0) | (array > 1)), "0..1"
-        if isinstance(task_type, int):
-            bad = (array < 0) | (array >= task_type) | (array != np.floor(array))
-            wanted = f"the classes 0..{task_type - 1}"
-        bad &= ~np.isnan(array)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise ValueError(
-                f"{what} is {array[row, 0]:g} in row {row}, outside {wanted}. Mend the label, or "
-                "build the model with another task type."
-            )
+        _refuse_outside(what, array, task_type)
     return array.astype("float32")
+
+
+def _numbers(what: str, values: Any) -> np.ndarray:
+    """Labels (N, n) of a numeric dtype; strings and dates raise TypeError."""
+    array = np.asarray(values)
+    if array.dtype == object and not any(isinstance(one, str | bytes) for one in array.flat):
+        with contextlib.suppress(TypeError, ValueError):  # said below
+            array = np.asarray(values, "float64")
+    if array.dtype.kind in "MOSUm":
+        raise TypeError(
+            f"{what} must hold numbers, got dtype {array.dtype}. Encode the labels, 0 and 1 or "
+            "classes from 0 on: np.unique(labels, return_inverse=True)[1]."
+        )
+    return array.reshape(len(array), -1)
+
+
+def _refuse_outside(what: str, array: np.ndarray, task_type: str | int) -> None:
+    """Raises ValueError where a label (N, 1) lies outside 0..1, or is none of the classes."""
+    bad, wanted = ((array < 0) | (array > 1)), "0..1"
+    if isinstance(task_type, int):
+        bad = (array < 0) | (array >= task_type) | (array != np.floor(array))
+        wanted = f"the classes 0..{task_type - 1}"
+    bad &= ~np.isnan(array)
+    if bad.any():
+        row = int(np.argmax(bad.any(axis=1)))
+        raise ValueError(
+            f"{what} is {array[row, 0]:g} in row {row}, outside {wanted}. Mend the label, or "
+            "build the model with another task type."
+        )
 
 
 def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:

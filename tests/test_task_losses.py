@@ -354,6 +354,29 @@ def test_classes_outside_their_range():
         model.fit(dict(X), {"kind": [0, 3, 1, 1, 1, 1], "pay": Y["pay"]}, verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 3, 1, 1, 1, 1], "y is 3 in row 1, outside the classes 0..2"),
+        ([0, 1, -1, 1, 1, 1], "y is -1 in row 2, outside the classes 0..2"),
+        ([0, 1, 2, 0.5, 1, 1], "y is 0.5 in row 3, outside the classes 0..2"),
+        ([0, 1, 2, NAN, 1, 1], "NaN or infinity in row 3"),
+    ],
+)
+def test_classes_of_a_single_task_outside_their_range(labels, message):
+    model = SharedBottom(COLUMNS, task_names=["kind"], task_types=[3], **SIZES)
+    with pytest.raises(ValueError, match=f"shared_bottom.fit: .*{message}"):
+        model.fit(dict(X), labels, verbose=0)
+    model.fit(dict(X), [0, 1, 2, 0, 1, 2], verbose=0)
+
+
+def test_a_class_that_the_loss_ignores():
+    model = SharedBottom(COLUMNS, task_names=["kind"], task_types=[3], **SIZES)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(ignore_class=-1))
+    loss = model.fit(dict(X), [0, 1, -1, 0, 1, 2], verbose=0).history["loss"][0]
+    assert np.isfinite(loss)
+
+
 def test_which_layers_count_as_shared():
     from deeprec_tf.models import AITM, ESMM, PLE
 
