@@ -98,7 +98,8 @@ class DynamicRouting(keras.layers.Layer):
 
     def _used(self, mask):
         """Which interests a user has: bool (B, K). n >= 2^k says that ⌊log2 n⌋ >= k, exactly."""
-        least = 2 ** np.arange(1, self.num_interests + 1, dtype="int32")
+        exponents = np.arange(1, self.num_interests + 1, dtype="int32")
+        least = 2 ** np.minimum(exponents, 30)  # 2^31 is no int32; no history has 2^30 steps
         least[0] = 0
         length = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
         return ops.greater_equal(length, least if self.adaptive else 0 * least)

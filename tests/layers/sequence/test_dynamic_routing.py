@@ -43,6 +43,12 @@ def test_a_behavior_is_shared_out_over_interests_and_short_histories_have_fewer(
     assert used.tolist() == [0, 1, 1, 2, 2, 3, 4]
 
 
+def test_many_interests_are_no_more_for_short_histories():
+    layer, _ = built(num_interests=40)
+    used = np.any(np.asarray(layer(BEHAVIORS, MASK)) != 0, axis=2).sum(axis=1)
+    assert used.tolist() == [0, 1, 1, 2, 2, 3, 4]
+
+
 def test_one_interest_is_the_squashed_sum():
     layer, weights = built(num_interests=1)
     got = np.asarray(layer(BEHAVIORS, MASK))
