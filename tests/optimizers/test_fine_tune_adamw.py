@@ -16,6 +16,19 @@ def test_matrices_decay_and_biases_do_not():
     np.testing.assert_allclose(one_step(FineTuneAdamW(0.1, 0.5)), [1 - 0.1 * 0.5, 1], rtol=1e-6)
 
 
+def test_nor_do_biases_of_several_axes():
+    attention = keras.layers.MultiHeadAttention(2, 3, bias_initializer="ones")
+    attention.build((None, 4, 6), (None, 4, 6))
+    before = {weight.path: weight.numpy() for weight in attention.weights}
+    gradients = [np.zeros(weight.shape, "float32") for weight in attention.weights]
+    FineTuneAdamW(0.1, 0.5).apply(gradients, attention.weights)
+    for weight in attention.weights:
+        share = 1.0 if weight.name == "bias" else 0.95
+        np.testing.assert_allclose(
+            weight, share * before[weight.path], rtol=1e-6, err_msg=weight.path
+        )
+
+
 def test_a_saved_one_still_knows_it():
     again = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(FineTuneAdamW(0.1, 0.5))
