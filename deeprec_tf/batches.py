@@ -7,6 +7,7 @@ NumPy and the columns only.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -273,14 +274,17 @@ def _checked_ids(
 
 
 def _checked_numbers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "iubf":
-        try:
+    if array.dtype == object and not any(isinstance(one, str | bytes) for one in array.flat):
+        with contextlib.suppress(TypeError, ValueError):  # said below
             array = array.astype("float64")  # pandas' nullable numbers arrive as objects
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"{owner}: {spec.name!r} must hold numbers, got dtype {array.dtype}. Convert it, "
-                "or declare a SparseFeat if it is a category."
-            ) from error
+    if array.dtype.kind in "MOSUm":
+        mend = "Convert it, or declare a SparseFeat if it is a category"
+        if array.dtype.kind in "Mm":
+            mend = "Give seconds, as .astype('datetime64[s]').astype('int64') does, or days"
+            mend = mend.replace("datetime", "timedelta") if array.dtype.kind == "m" else mend
+        raise TypeError(
+            f"{owner}: {spec.name!r} must hold numbers, got dtype {array.dtype}. {mend}."
+        )
     if array.dtype.kind == "f":
         bad = ~np.isfinite(array)
         if bad.any():
