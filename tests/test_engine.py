@@ -318,6 +318,15 @@ def test_foreign_optimizers_get_summed_rows(make):
     np.testing.assert_allclose(moved, [[0], bias], atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [keras.optimizers.SGD, keras.optimizers.RMSprop])
+def test_foreign_optimizers_take_a_loss_scale_factor(make):
+    plain, scaled = (built(optimizer=make(0.1, loss_scale_factor=f)) for f in (None, 8.0))
+    for model in (plain, scaled):
+        model.fit(X, Y, shuffle=False, batch_size=8, verbose=0)
+    for a, b in zip(plain.weights, scaled.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
+
+
 def test_two_tasks():
     keras.utils.set_random_seed(1)
     inputs = build_input_layers(COLUMNS)

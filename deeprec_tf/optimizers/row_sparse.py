@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from deeprec_tf.optimizers.rows import Rows, beside, dense_gradient, in_blocks, summed_rows
+from deeprec_tf.optimizers.rows import (
+    DivisibleSlices,
+    Rows,
+    beside,
+    dense_gradient,
+    in_blocks,
+    summed_rows,
+)
 
 if TYPE_CHECKING:
     from keras import Optimizer
@@ -67,7 +74,7 @@ class RowSparse(Optimizer):
             if self.densify:
                 grads[i] = dense_gradient(grads[i], variables[i].shape[0])
             elif self.loss_scale_factor is not None:
-                grads[i] = _DivisibleSlices(
+                grads[i] = DivisibleSlices(
                     grads[i].values, grads[i].indices, grads[i].dense_shape
                 )
         super().apply(grads, trainable_variables)
@@ -158,14 +165,6 @@ class RowSparse(Optimizer):
         super()._apply_weight_decay(
             [v for v in variables if self._get_variable_index(v) not in self._indices_with_rows]
         )
-
-
-class _DivisibleSlices(tf.IndexedSlices):
-    """IndexedSlices that Keras can divide by its `loss_scale_factor`."""
-
-    def __truediv__(self, divisor):
-        values = self.values / tf.cast(divisor, self.dtype)
-        return tf.IndexedSlices(values, self.indices, self.dense_shape)
 
 
 class _SummedSlices(tf.IndexedSlices):

@@ -28,6 +28,14 @@ class Rows(NamedTuple):
     count: tf.Tensor | None = None  # type: ignore[assignment]  # hides tuple.count
 
 
+class DivisibleSlices(tf.IndexedSlices):
+    """IndexedSlices that Keras can divide by its `loss_scale_factor`."""
+
+    def __truediv__(self, divisor):
+        values = self.values / tf.cast(divisor, self.dtype)
+        return tf.IndexedSlices(values, self.indices, self.dense_shape)
+
+
 def summed_rows(
     slices: tf.IndexedSlices,
     *,
@@ -102,7 +110,8 @@ def sum_repeated_rows(
             `tf.function(jit_compile=True)` and on a TPU.
 
     Returns:
-        IndexedSlices with equal dense value, dtype and dense shape.
+        IndexedSlices with equal dense value, dtype and dense shape, which can be divided by a
+        number, as Keras's optimizers do with a `loss_scale_factor`.
 
     Example:
         >>> import tensorflow as tf
@@ -113,7 +122,7 @@ def sum_repeated_rows(
         ([5, 3], [[5.0], [2.0]])
     """
     rows = summed_rows(slices, static_shapes=static_shapes)
-    return tf.IndexedSlices(rows.values, rows.indices, slices.dense_shape)
+    return DivisibleSlices(rows.values, rows.indices, slices.dense_shape)
 
 
 def beside(mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
