@@ -80,7 +80,8 @@ class TaskLosses(Model):
                 f"{owner}: loss has nothing for the task {lacking[0]!r}. Give each of "
                 f"{list(kinds)} a loss; loss_weights={{{lacking[0]!r}: 0.0}} leaves one out."
             )
-        weights = _by_task(f"{owner}: loss_weights", arguments.get("loss_weights") or 1.0, weighed)
+        weights = arguments.get("loss_weights")
+        weights = _by_task(f"{owner}: loss_weights", 1.0 if weights is None else weights, weighed)
         for task, weight in weights.items():
             if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
                 raise ValueError(

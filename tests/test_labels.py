@@ -30,7 +30,8 @@ def test_labels_that_are_no_numbers(labels):
     tasks = {"binary": "binary", "regression": "regression"}
     for task in tasks:
         with pytest.raises(TypeError, match=rf"m: y\['{task}'\] must hold numbers, got dtype"):
-            clean_labels("m", dict.fromkeys(tasks, [0, 1]) | {task: labels}, tasks, task_types=tasks)
+            y = dict.fromkeys(tasks, [0, 1]) | {task: labels}
+            clean_labels("m", y, tasks, task_types=tasks)
 
 
 def test_numbers_in_an_object_array_are_labels():
