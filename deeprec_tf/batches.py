@@ -331,10 +331,22 @@ def _check_weights(owner: str, column: VarLenSparseFeat, arrays: Mapping[str, np
         )
 
 
-def check_alignment(owner: str, column: VarLenSparseFeat, ids: np.ndarray) -> None:
-    """Raises ValueError where a step that is padding has a real one behind it."""
-    real = (ids != 0) if ids.ndim == 2 else (ids != 0).any(axis=2)
-    gaps = (real[:, 1:] & ~real[:, :-1]).any(axis=1)
+def check_alignment(
+    owner: str, column: VarLenSparseFeat, ids: np.ndarray, *, in_groups: bool = False
+) -> None:
+    """Raises ValueError where a step that is padding has a real one behind it.
+
+    Args:
+        owner: what the message begins with.
+        column: the sequence.
+        ids: (B, T) or (B, T, group).
+        in_groups: whether the ids of a group, too, must stand before its padding.
+    """
+    real = ids != ("" if column.dtype == "string" else 0)
+    steps = real if ids.ndim == 2 else real.any(axis=2)
+    gaps = (steps[:, 1:] & ~steps[:, :-1]).any(axis=1)
+    if in_groups and ids.ndim == 3:
+        gaps |= (real[..., 1:] & ~real[..., :-1]).any(axis=(1, 2))
     if gaps.any():
         row = _first_row(gaps)
         raise ValueError(

@@ -17,7 +17,7 @@ from deeprec_tf.graph import (
     prediction_outputs,
     refuse_taken_names,
 )
-from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath
+from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath, without
 from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
@@ -310,12 +310,12 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         """
         if isinstance(x, tf.data.Dataset):
             model, unused = self._predictor()
-            x = self._prepare_dataset(x, unused)
+            x = self._prepare_dataset("predict", x, unused)
             return super(RecModel, model).predict(x, verbose=verbose, **kwargs)
         if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
             model, unused = self._predictor()
             if model is not self:
-                x = {name: x[name] for name in x.keys() if name not in unused}
+                x = without(x, unused)
                 return model.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
             arrays = self._check_arrays("predict", x)
             x = self._batches((arrays,), batch_size or 4 * DEFAULT_BATCH_SIZE)
@@ -340,7 +340,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         """Predictions for one batch of arrays."""
         model, unused = self._predictor()
         if model is not self:
-            return model.predict_on_batch({n: x[n] for n in x.keys() if n not in unused})
+            return model.predict_on_batch(without(x, unused))
         return super().predict_on_batch(self._check_arrays("predict_on_batch", x))
 
     def train_step(self, data):

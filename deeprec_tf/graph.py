@@ -171,6 +171,21 @@ def inference_outputs(model: keras.Model) -> dict[str, Any]:
     return prediction_outputs(model)
 
 
+def left_aligned_inputs(model: keras.Model) -> set[str]:
+    """Names of the inputs in which it counts at what place a step stands.
+
+    A layer that has `left_aligned` gives, of what the graph calls the layer with, the tensor whose
+    padding has to stand at the end, or None.
+    """
+    names: set[str] = set()
+    for layer in model.layers:
+        if callable(getattr(layer, "left_aligned", None)):
+            for node in layer._inbound_nodes:
+                tensor = layer.left_aligned(*node.arguments.args, **_without_training(node))
+                names |= {found.name for found in inputs_of([] if tensor is None else [tensor])}
+    return names
+
+
 def _without_training(node: Any) -> dict[str, Any]:
     return {key: value for key, value in node.arguments.kwargs.items() if key != "training"}
 

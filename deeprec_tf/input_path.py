@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
 from deeprec_tf.batches import check_alignment, check_batch, too_long
-from deeprec_tf.features import input_specs
+from deeprec_tf.features import VarLenSparseFeat, input_specs
+from deeprec_tf.graph import left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from keras import Model
 else:
     Model = object
+
+
+def without(x: Any, unused: Container[str]) -> Any:
+    """Arrays by name without some of them; what has no names is left for the checks to refuse."""
+    if not hasattr(x, "keys"):
+        return x
+    return {name: x[name] for name in x.keys() if name not in unused}
 
 
 def _known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
@@ -108,7 +117,7 @@ class InputPath(Model):
                 f"tf.data.Dataset, got {type(x).__name__}."
             )
         if any(name in x for name in self._ignored_inputs):
-            x = {name: x[name] for name in x.keys() if name not in self._ignored_inputs}
+            x = without(x, self._ignored_inputs)
         arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
         item = arrays.get(self._positive_item)
         if item is not None and self.has_row_loss and len(item) and item.min() < 1:
@@ -116,11 +125,15 @@ class InputPath(Model):
                 f"{owner}: {self._positive_item!r} is {item.min()} in row {int(item.argmin())}, "
                 "but id 0 is padding. Give items ids from 1."
             )
-        if self._positive_item is not None:
-            for column in self.feature_columns:
-                is_history = getattr(column, "combiner", "") == "none" and not column.length_name
-                if is_history and column.name in arrays:
-                    check_alignment(owner, column, arrays[column.name])
+        by_place = left_aligned_inputs(self)
+        for column in self.feature_columns:
+            if not isinstance(column, VarLenSparseFeat) or column.length_name:
+                continue  # beside a length, check_batch has seen to it
+            in_recall = self._positive_item is not None and column.combiner == "none"
+            if (in_recall or column.name in by_place) and column.name in arrays:
+                check_alignment(
+                    owner, column, arrays[column.name], in_groups=column.name in by_place
+                )
         return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
     def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
@@ -181,9 +194,12 @@ class InputPath(Model):
             classes=classes, task_types=task_types,
         )
 
-    def _prepare_dataset(self, dataset: tf.data.Dataset, unused=()) -> tf.data.Dataset:
+    def _prepare_dataset(
+        self, where: str, dataset: tf.data.Dataset, unused: Container[str] = ()
+    ) -> tf.data.Dataset:
         """Hashes strings, checks ids and lifts labels in batches of the user's own dataset."""
-        self.check_dataset("fit or evaluate", dataset.element_spec)
+        if where != "predict":  # which reads no labels
+            self.check_dataset(where, dataset.element_spec)
         parts = {c.name: getattr(c, "sparsefeat", c) for c in self.feature_columns}
         sizes = {
             name: part.vocabulary_size for name, part in parts.items()
@@ -214,14 +230,14 @@ class InputPath(Model):
         if where == "fit":
             self._check_steps()
         if isinstance(x, tf.data.Dataset):
-            return self._prepare_dataset(x), y, sample_weight
+            return self._prepare_dataset(where, x), y, sample_weight
         if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
             return self._dataset(where, x, y, sample_weight, batch_size, **kwargs), None, None
         return x, y, sample_weight
 
     def _validation(self, validation_data, batch_size):
         if isinstance(validation_data, tf.data.Dataset):
-            return self._prepare_dataset(validation_data)
+            return self._prepare_dataset("fit(validation_data)", validation_data)
         if isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3):
             x, y, *weight = validation_data
             if self._is_arrays(x):

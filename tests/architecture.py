@@ -34,7 +34,7 @@ RULES = {
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
     "input_path": (
-        {"batches", "array_dataset", "features", "string_keys", "labels"},
+        {"batches", "array_dataset", "features", "graph", "string_keys", "labels"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "engine": (

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat
-from deeprec_tf.models import DIN, LR, SASRec
+from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, SASRec
 from deeprec_tf.recall import next_item_columns
+from tests.models.samples import COLUMNS, ITEM, ITEMS, PRICE, WITH_NEGATIVES, batch, history
 
 MAXLEN, LONGER = 3, 5
 MESSAGE = r"has (5|too many) steps, more than its maxlen 3\. Keep the newest 3 of each row or raise"
@@ -98,3 +99,62 @@ def test_so_it_is_in_batches_that_keras_reads():
     for call in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match="'a_first', which is no input of the model"):
             call(Batches(), verbose=0)
+
+
+# ---- padding before a real step --------------------------------------------------------------
+
+PRE_PADDED = r"'hist_item_id' has padding \(0\) before a real id in row 2: .* left-aligned"
+BST_SIZES = {"num_heads": 2, "hidden_size": 4, "hidden_units": (4,)}
+Y = np.ones(4, "float32")
+
+
+def pre_padded(columns):
+    return {n: v[:, ::-1] if "hist_" in n else v for n, v in batch(columns).items()}
+
+
+@pytest.mark.parametrize("readout", ["target", "flatten"])
+def test_what_counts_steps_from_the_target_refuses_padding_in_front(readout, tmp_path):
+    model = BST(COLUMNS, ["item_id"], readout=readout, **BST_SIZES)
+    model.save(tmp_path / "model.keras")
+    for one in (model, keras.saving.load_model(tmp_path / "model.keras")):
+        for call in (lambda x, m=one: m.fit(x, Y, verbose=0), one.predict, one.predict_on_batch):
+            with pytest.raises(ValueError, match=f"bst.*: {PRE_PADDED}"):
+                call(pre_padded(COLUMNS))
+            call(batch(COLUMNS))
+
+
+@pytest.mark.parametrize("sessions", [[[0, 0], [1, 2]], [[1, 2], [0, 3]]])
+def test_sessions_and_what_is_in_them_stand_in_front(sessions):
+    past = SparseFeat("hist_item_id", ITEMS, embedding_dim=4, embedding_name="item_id")
+    columns = [ITEM, VarLenSparseFeat(past, maxlen=3, group=2)]
+    model = DSIN(columns, ["item_id"], num_heads=2, hidden_units=(4,))
+    model.predict({"item_id": [1, 2], "hist_item_id": [[[1, 2], [3, 0]]] * 2}, verbose=0)
+    with pytest.raises(ValueError, match="dsin.predict: 'hist_item_id' has padding .* in row 1"):
+        model.predict({"item_id": [1, 2], "hist_item_id": [[[1, 2], [3, 0]], sessions]})
+
+
+def test_the_auxiliary_loss_does_too_and_predictions_need_not():
+    model = DIEN(WITH_NEGATIVES, ["item_id"], hidden_units=(4,))
+    x, turned = batch(WITH_NEGATIVES), pre_padded(WITH_NEGATIVES)
+    with pytest.raises(ValueError, match=f"dien.fit: {PRE_PADDED}"):
+        model.fit(turned, Y, verbose=0)
+    model.fit(x, Y, verbose=0)
+    assert model.predict(turned, verbose=0).shape == (4, 1)
+
+
+@pytest.mark.parametrize("builder", [DIN, DIEN])
+def test_where_places_do_not_count_padding_stands_anywhere(builder):
+    tags = VarLenSparseFeat(SparseFeat("tags", 5, embedding_dim=4), maxlen=3)
+    model = builder([ITEM, PRICE, history("hist_item_id"), tags], ["item_id"], hidden_units=(4,))
+    x = batch(COLUMNS) | {"tags": np.array([[0, 1, 2]] * 4)}
+    turned = x | {"hist_item_id": np.array([[0, 0, 0, 3, 4]] * 4)}
+    straight = x | {"hist_item_id": np.array([[3, 4, 0, 0, 0]] * 4)}
+    np.testing.assert_allclose(
+        model.predict(turned, verbose=0), model.predict(straight, verbose=0), atol=1e-6
+    )
+
+
+def test_pooled_sequences_of_a_model_that_counts_steps_may_have_holes():
+    tags = VarLenSparseFeat(SparseFeat("tags", 5, embedding_dim=4), maxlen=3)
+    model = BST([*COLUMNS, tags], ["item_id"], **BST_SIZES)
+    model.predict(batch(COLUMNS) | {"tags": np.array([[0, 1, 2]] * 4)}, verbose=0)

@@ -199,6 +199,14 @@ def test_a_loss_that_xla_might_refuse_stays_outside():
         assert _may_be_compiled(model.get_layer("row_loss")) is wanted
 
 
+@pytest.mark.parametrize("call", ["predict", "predict_on_batch"])
+@pytest.mark.parametrize("x", [[1, 2], np.ones((2, 2))])
+def test_inputs_without_names(call, x):
+    message = f"sasrec.{call}: inputs must be a dict of arrays by name.*, got {type(x).__name__}"
+    with pytest.raises(TypeError, match=message):
+        getattr(SASRec(USERS, COLUMNS), call)(x)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -420,7 +420,9 @@ def test_compile_again_as_keras_has_it():
     logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
     assert set(logs) == {"loss", "click_loss", "pay_loss", "click_accuracy", "click_area"}
     np.testing.assert_allclose(logs["loss"], logs["click_loss"] + 0.5 * logs["pay_loss"], rtol=1e-6)
-    model.compile("adam", metrics=["mae"])
+    model.compile("adam", loss_weights=0.0)
+    assert model.evaluate(dict(X), Y, verbose=0, return_dict=True)["loss"] == 0.0
+    model.compile("adam", metrics=["mae"], loss_weights={})  # none but 1
     logs = model.evaluate(dict(X), Y, verbose=0, return_dict=True)
     error = np.abs(model.predict(dict(X), verbose=0)["pay"][:, 0] - Y["pay"])
     np.testing.assert_allclose(logs["pay_mae"], np.nanmean(error), rtol=1e-5)
@@ -436,8 +438,12 @@ def test_datasets_of_batches():
     model.fit(dataset, epochs=1, verbose=0)
     for labels, message in (({"click": LABELS}, "must be a dict with"), (LABELS, "must be a dict")):
         broken = tf.data.Dataset.from_tensor_slices((dict(X), labels)).batch(2)
-        with pytest.raises(ValueError, match=message):
-            model.fit(broken, verbose=0)
+        for call in (model.fit, model.evaluate):
+            where = f"{model.name}.{call.__name__}: the data set's labels {message}"
+            with pytest.raises(ValueError, match=where):
+                call(broken, verbose=0)
+        predictions = model.predict(broken, verbose=0), model.predict(dict(X), verbose=0)
+        np.testing.assert_allclose(predictions[0]["pay"], predictions[1]["pay"], rtol=1e-6)
     weights = {"PAY": np.ones(6)}
     broken = tf.data.Dataset.from_tensor_slices((dict(X), Y, weights)).batch(2)
     with pytest.raises(ValueError, match="sample_weight names 'PAY'"):

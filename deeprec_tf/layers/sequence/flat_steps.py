@@ -13,7 +13,7 @@ class FlatSteps(keras.layers.Layer):
 
     Call arguments:
         sequence: float tensor (B, T, d).
-        mask: bool tensor (B, T), True = real.
+        mask: bool tensor (B, T), True = real, left-aligned.
 
     Returns:
         Float tensor (B, maxlen·d).
@@ -30,6 +30,10 @@ class FlatSteps(keras.layers.Layer):
         room = ops.repeat(room, self.maxlen, axis=1)
         whole = ops.concatenate([real, room], axis=1)[:, : self.maxlen]
         return ops.reshape(whole, (-1, self.maxlen * sequence.shape[-1]))
+
+    def left_aligned(self, sequence, mask):
+        """What of the arguments must be left-aligned."""
+        return mask
 
     def compute_mask(self, *args, **kwargs):
         """Time is gone."""

@@ -30,7 +30,7 @@ class NextBehaviorLoss(keras.layers.Layer):
         states: float tensor (B, T, n).
         behaviors: float tensor (B, T, D).
         negatives: float tensor (B, T, D) or (B, T, K, D); entry t stands against behavior t.
-        behaviors_mask: bool tensor (B, T), True = real.
+        behaviors_mask: bool tensor (B, T), True = real, left-aligned.
 
     Returns:
         `prediction`.
@@ -92,6 +92,10 @@ class NextBehaviorLoss(keras.layers.Layer):
         self.add_loss(self.weight * loss)
         self.tracker.update_state(loss)
         return prediction
+
+    def left_aligned(self, prediction, states, behaviors, negatives, behaviors_mask):
+        """What of the arguments must be left-aligned: else padding foretells a behavior."""
+        return behaviors_mask
 
     def _logits(self, state, candidates):
         if self.aux_type == "inner":

@@ -12,7 +12,8 @@ class SessionBias(keras.layers.Layer):
         max_sessions: most sessions K of a row.
 
     Call arguments:
-        sessions: float tensor (B, K, S, D), S fixed, K at most `max_sessions`.
+        sessions: float tensor (B, K, S, D), S fixed, K at most `max_sessions`; sessions and the
+            items of one left-aligned.
 
     Returns:
         Float tensor (B, K, S, D).
@@ -41,6 +42,10 @@ class SessionBias(keras.layers.Layer):
         return sessions + (
             of_session[:, None, None] + self.place[None, :, None] + self.unit[None, None]
         )
+
+    def left_aligned(self, sessions):
+        """What of the arguments must be left-aligned."""
+        return sessions
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""

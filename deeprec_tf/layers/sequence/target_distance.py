@@ -63,6 +63,10 @@ class TargetDistance(keras.layers.Layer):
         positions = ops.pad(ops.where(behaviors_mask, positions, 0), ((0, 0), (0, 1)))
         return ops.cast(ops.take(self.table, positions, axis=0), self.compute_dtype)
 
+    def left_aligned(self, behaviors_mask, times=None, target_time=None):
+        """What of the arguments must be left-aligned: by time nothing."""
+        return behaviors_mask if times is None else None
+
     def _by_index(self, mask):
         length = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
         positions = length - ops.arange(ops.shape(mask)[1], dtype="int32")
