@@ -213,6 +213,11 @@ class LeaveOneOut:
             for target in (1, 0)
         )
 
+    def lists(self) -> list[list[int]]:
+        """The training items of every user, all of them, where rows hold the newest alone."""
+        from_end = self._log.groupby("user_id").cumcount(ascending=False)
+        return self._log[from_end > 1].groupby("user_id")["item_id"].agg(list).tolist()
+
     def prefixes(self) -> dict:
         """Training rows of every prefix of a user's training items, and what came next."""
         from_end = self._log.groupby("user_id").cumcount(ascending=False).to_numpy()
@@ -330,7 +335,7 @@ def run_one(
     """One row: trains, and ranks the test items once."""
     row: dict[str, Any] = {}
     if callable(run.builder):
-        model = run.builder(with_last(parts.train), parts.items)
+        model = run.builder(parts.lists(), parts.items)
         x = parts.test["hist_item_id"] if parts.seen_test is None else parts.seen_test
     else:
         order = "-shuffled" if data.shuffled else ""
@@ -341,13 +346,6 @@ def run_one(
         model, x, parts.test["item_id"], seen=parts.seen_test, k=data.k, metrics=data.metrics
     )
     return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
-
-
-def with_last(rows: dict) -> np.ndarray:
-    """The training rows' items: the history and what came next."""
-    history = np.pad(rows["hist_item_id"], [(0, 0), (0, 1)])
-    history[np.arange(len(history)), (history != 0).sum(axis=1)] = rows["item_id"]
-    return history
 
 
 def run_all(

@@ -63,6 +63,10 @@ class Sessions:
         self.validation = self._clicks(train[is_late])
         self.test = self._clicks(test)
 
+    def lists(self) -> list[list[int]]:
+        """The clicks of every training session, all of them."""
+        return self._train.groupby("session_id")["item_id"].agg(list).tolist()
+
     def prefixes(self) -> dict:
         """Training rows of every prefix of a session, and what was clicked next."""
         return self._clicks(self._train)

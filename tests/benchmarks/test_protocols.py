@@ -50,6 +50,28 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
     assert 0.3 < changed < 0.7
 
 
+def test_baselines_read_whole_lists(scripts):
+    """Those of the rows end with the same items; on MovieLens-1M they hold two thirds of all."""
+    module = scripts("next_item")
+    parts = read_or_skip(lambda: module.LeaveOneOut(module.DATA["movielens"]))
+    lists = parts.lists()
+    longest = parts.seen_test.shape[1]
+    assert sum(map(len, lists)) == np.count_nonzero(parts.seen_test) - len(lists)
+    assert max(map(len, lists)) == longest - 2 > 2000
+    for i in range(0, len(lists), 97):
+        history = parts.train["hist_item_id"][i][parts.train["hist_item_id"][i] > 0].tolist()
+        assert [*history, parts.train["item_id"][i]] == lists[i][-1 - len(history) :]
+        assert parts.seen_test[i][: len(lists[i])].tolist() == lists[i]
+
+
+def test_baselines_of_sessions_read_whole_lists(scripts):
+    parts = read_or_skip(lambda: scripts("sessions").Sessions("yoochoose"))
+    lists = parts.lists()
+    assert len(lists) == len(parts.train["item_id"]) and max(map(len, lists)) > 21
+    for items, last in zip(lists[::97], parts.train["item_id"][::97], strict=True):
+        assert len(items) > 1 and items[-1] == last
+
+
 def test_users_and_items_of_few_rows_are_told_apart(scripts):
     generative = scripts("generative")
     data = generative.DATA["beauty"]
