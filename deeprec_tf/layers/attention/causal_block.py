@@ -3,6 +3,7 @@
 import keras
 
 from deeprec_tf.layers.attention.causal_attention import CausalAttention
+from deeprec_tf.layers.attention.multi_head_self_attention import kernel_start
 from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.valid_steps import steps_of
 
@@ -48,8 +49,8 @@ class CausalBlock(keras.layers.Layer):
         self.original = original
         policy = self.dtype_policy
         self.attention = CausalAttention(
-            num_heads, dropout=dropout, kernel_initializer=self._initializer(),
-            project=not original, name="attention", dtype=policy,
+            num_heads, dropout=dropout, kernel_stddev=self._stddev, project=not original,
+            name="attention", dtype=policy,
         )
         self.norm_attention, self.norm_feed_forward = (
             keras.layers.LayerNormalization(epsilon=1e-8, name=name, dtype=policy)
@@ -62,8 +63,8 @@ class CausalBlock(keras.layers.Layer):
         width, policy = sequence_shape[-1], self.dtype_policy
         self.inner, self.outer = (
             keras.layers.Dense(
-                width, activation=activation, kernel_initializer=self._initializer(), name=name,
-                dtype=policy,
+                width, activation=activation, kernel_initializer=kernel_start(self._stddev),
+                name=name, dtype=policy,
             )
             for name, activation in (("inner", "relu"), ("outer", None))
         )
@@ -71,10 +72,9 @@ class CausalBlock(keras.layers.Layer):
         for part in (self.norm_attention, self.norm_feed_forward, self.inner, self.outer):
             part.build(sequence_shape)
 
-    def _initializer(self):
-        if self.original:
-            return "glorot_uniform"
-        return keras.initializers.TruncatedNormal(stddev=0.02)
+    @property
+    def _stddev(self):
+        return None if self.original else 0.02
 
     def call(self, sequence, sequence_mask, training=False):
         """Applies the layer."""

@@ -6,7 +6,6 @@ from deeprec_tf.layers.attention.multi_head_self_attention import MultiHeadSelfA
 from deeprec_tf.layers.core._by_length_kernels import RowsByLength
 from deeprec_tf.layers.core._kernels import is_graph_training
 from deeprec_tf.layers.core.dropout import Dropout
-from deeprec_tf.layers.core.kernel_initializers import fresh, initializer_config, initializer_of
 from deeprec_tf.layers.core.mlp import MLP
 
 
@@ -22,7 +21,6 @@ class TransformerBlock(keras.layers.Layer):
         feed_forward_units: inner width of the feed-forward part; 4·d when None.
         activation: "prelu", "leaky_relu" or another Keras activation name.
         dropout: share dropped of the attention weights and of each part's output.
-        kernel_initializer: of the maps.
 
     Call arguments:
         sequence: float tensor (B, T, d).
@@ -44,19 +42,16 @@ class TransformerBlock(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_heads, *, feed_forward_units=None, activation="leaky_relu", dropout=0.0,
-        kernel_initializer="glorot_uniform", **kwargs,
+        self, num_heads, *, feed_forward_units=None, activation="leaky_relu", dropout=0.0, **kwargs
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.feed_forward_units = feed_forward_units
         self.activation = activation
         self.dropout = dropout
-        self.kernel_initializer = initializer_of(kernel_initializer)
         policy = self.dtype_policy
         self.attention = MultiHeadSelfAttention(
-            num_heads, dropout=dropout, kernel_initializer=self.kernel_initializer,
-            name="attention", dtype=policy,
+            num_heads, dropout=dropout, name="attention", dtype=policy
         )
         self.drop_attention = Dropout(dropout, dtype=policy)
         self.drop_feed_forward = Dropout(dropout, dtype=policy)
@@ -69,13 +64,8 @@ class TransformerBlock(keras.layers.Layer):
         """Builds the parts."""
         width, policy = sequence_shape[-1], self.dtype_policy
         units = self.feed_forward_units or 4 * width
-        self.inner = MLP(
-            (units,), activation=self.activation, kernel_initializer=self.kernel_initializer,
-            name="inner", dtype=policy,
-        )
-        self.outer = keras.layers.Dense(
-            width, kernel_initializer=fresh(self.kernel_initializer), name="outer", dtype=policy
-        )
+        self.inner = MLP((units,), activation=self.activation, name="inner", dtype=policy)
+        self.outer = keras.layers.Dense(width, name="outer", dtype=policy)
         self.attention.build(sequence_shape)
         for norm in (self.norm_attention, self.norm_feed_forward):
             norm.build(sequence_shape)
@@ -124,5 +114,4 @@ class TransformerBlock(keras.layers.Layer):
             "feed_forward_units": self.feed_forward_units,
             "activation": self.activation,
             "dropout": self.dropout,
-            "kernel_initializer": initializer_config(self.kernel_initializer),
         }

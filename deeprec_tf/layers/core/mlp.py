@@ -4,7 +4,6 @@ import keras
 
 from deeprec_tf.layers.core.activations import activation_layer
 from deeprec_tf.layers.core.dropout import Dropout
-from deeprec_tf.layers.core.kernel_initializers import fresh, initializer_config, initializer_of
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -17,7 +16,6 @@ class MLP(keras.layers.Layer):
         dropout: share dropped, one number or one a layer.
         batch_norm: whether to normalize before the activation.
         l2: weight of the L2 penalty on the kernels (not on biases).
-        kernel_initializer: of the kernels.
 
     Call arguments:
         inputs: float tensor (..., n).
@@ -36,8 +34,7 @@ class MLP(keras.layers.Layer):
     """
 
     def __init__(
-        self, hidden_units, *, activation="relu", dropout=0.0, batch_norm=False, l2=0.0,
-        kernel_initializer="glorot_uniform", **kwargs,
+        self, hidden_units, *, activation="relu", dropout=0.0, batch_norm=False, l2=0.0, **kwargs
     ):
         super().__init__(**kwargs)
         self.hidden_units = tuple(hidden_units)
@@ -45,7 +42,6 @@ class MLP(keras.layers.Layer):
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.l2 = l2
-        self.kernel_initializer = initializer_of(kernel_initializer)
         rates = [dropout] * len(self.hidden_units) if isinstance(dropout, int | float) else dropout
         if len(rates) != len(self.hidden_units) or any(not 0 <= rate < 1 for rate in rates):
             raise ValueError(
@@ -58,8 +54,7 @@ class MLP(keras.layers.Layer):
             regularizer = keras.regularizers.L2(l2) if l2 else None
             dense = keras.layers.Dense(
                 units, use_bias=not batch_norm, kernel_regularizer=regularizer,
-                kernel_initializer=fresh(self.kernel_initializer), name=f"dense_{i}",
-                dtype=policy,
+                name=f"dense_{i}", dtype=policy,
             )
             norm = (
                 keras.layers.BatchNormalization(
@@ -130,5 +125,4 @@ class MLP(keras.layers.Layer):
             "dropout": self.dropout,
             "batch_norm": self.batch_norm,
             "l2": self.l2,
-            "kernel_initializer": initializer_config(self.kernel_initializer),
         }

@@ -37,18 +37,6 @@ def test_one_query_gives_what_it_gives_among_all():
     np.testing.assert_allclose(got, wanted, atol=1e-4)
 
 
-def test_kernels_start_as_asked():
-    start = keras.initializers.TruncatedNormal(stddev=0.02)
-    layer = TransformerBlock(2, kernel_initializer=start)
-    again = TransformerBlock.from_config(layer.get_config())
-    for one in (layer, again):
-        one.build((None, None, 32))
-        kernels = [np.asarray(w) for w in one.weights if w.path.endswith("kernel")]
-        assert len(kernels) == 5
-        assert all(0.01 < kernel.std() < 0.02 for kernel in kernels)
-        assert np.abs(kernels[0] - kernels[2]).max() > 0, "each draws its own"
-
-
 def test_the_inner_width_is_four_times_the_outer():
     assert built()[0].inner.blocks[0][0].units == 24
 
