@@ -10,8 +10,8 @@ Departures from the paper:
   output has the paper's form, without that code's further normalization;
 - tables start as the columns say and kernels as Glorot's rule has it, where the paper has a normal
   of .02: on MovieLens-1M it learned no faster from that;
-- the paper's Adam has 1e-4, warm-up and 400,000 steps of 256 rows: far shorter training is the usual
-  cause of poor results;
+- the paper's Adam has 1e-4, warm-up and 400,000 steps of 256 rows: far shorter training is the
+  usual cause of poor results;
 - items may have features beside their id, and users features beside their history.
 """
 
