@@ -17,14 +17,15 @@ class CausalBlock(keras.layers.Layer):
     the residuals are the normalized q and z = LN(y), and the heads are not mapped:
     y = q + Attention(q, x, x); out = z + FFN(z).
 
-    The kernels start at N(0, .02) as in GPT-2, so that at first a step is mostly itself: among
-    Glorot's larger ones, which `original` has as the paper's code, small embeddings are lost.
     In training the products run over the real steps only.
 
     Args:
         num_heads: heads; the width d must be a multiple.
         dropout: share dropped of attention weights and in the network.
         original: the block of the paper instead of the usual pre-norm one.
+        kernel_stddev: deviation of the normal, cut off at two deviations, that the kernels start
+            from; Glorot's uniform when None. Beside steps that start small, such as embeddings,
+            what Glorot's kernels add is so large that a step hardly knows itself at first.
 
     Call arguments:
         sequence: float tensor (B, T, d), left-aligned.
@@ -39,17 +40,19 @@ class CausalBlock(keras.layers.Layer):
 
     References:
         Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018.
-        Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
     """
 
-    def __init__(self, num_heads, *, dropout=0.0, original=False, **kwargs):
+    def __init__(
+        self, num_heads, *, dropout=0.0, original=False, kernel_stddev=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
         self.original = original
+        self.kernel_stddev = kernel_stddev
         policy = self.dtype_policy
         self.attention = CausalAttention(
-            num_heads, dropout=dropout, kernel_stddev=self._stddev, project=not original,
+            num_heads, dropout=dropout, kernel_stddev=kernel_stddev, project=not original,
             name="attention", dtype=policy,
         )
         self.norm_attention, self.norm_feed_forward = (
@@ -63,7 +66,7 @@ class CausalBlock(keras.layers.Layer):
         width, policy = sequence_shape[-1], self.dtype_policy
         self.inner, self.outer = (
             keras.layers.Dense(
-                width, activation=activation, kernel_initializer=kernel_start(self._stddev),
+                width, activation=activation, kernel_initializer=kernel_start(self.kernel_stddev),
                 name=name, dtype=policy,
             )
             for name, activation in (("inner", "relu"), ("outer", None))
@@ -71,10 +74,6 @@ class CausalBlock(keras.layers.Layer):
         self.attention.build(sequence_shape)
         for part in (self.norm_attention, self.norm_feed_forward, self.inner, self.outer):
             part.build(sequence_shape)
-
-    @property
-    def _stddev(self):
-        return None if self.original else 0.02
 
     def call(self, sequence, sequence_mask, training=False):
         """Applies the layer."""
@@ -113,4 +112,5 @@ class CausalBlock(keras.layers.Layer):
             "num_heads": self.num_heads,
             "dropout": self.dropout,
             "original": self.original,
+            "kernel_stddev": self.kernel_stddev,
         }
