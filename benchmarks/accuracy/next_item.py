@@ -50,7 +50,8 @@ class Data:
     `rate` is Adam's learning rate for the models that have none of their own, `epochs` the most
     that a model is trained.
     With `shuffled` neighbouring items of a user whose article numbers ascend lie in a random order,
-    see `without_order_of_numbers`.
+    see `without_order_of_numbers`. With `numbered` ratings of one second lie in the order of the
+    movies' numbers, see `ties_by_number`; else in a random one, as the data have them.
     """
 
     folder: str
@@ -65,14 +66,18 @@ class Data:
     k: tuple[int, ...] = K
     metrics: tuple[str, ...] = METRICS
     shuffled: bool = False
+    numbered: bool = False
 
 
+MOVIELENS: dict[str, Any] = {
+    "folder": "movielens-1m", "item": "movie_id", "maxlen": 200, "dropout": 0.2, "rate": 3e-3,
+    "epochs": 60,
+}  # fmt: skip
 DATA = {
     "beauty": Data("amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty"),
     "toys": Data("amazon-toys", "item_id", 50, 0.5, "Amazon Toys"),
-    "movielens": Data(
-        "movielens-1m", "movie_id", 200, 0.2, "MovieLens-1M", rate=3e-3, epochs=60
-    ),
+    "movielens": Data(**MOVIELENS, name="MovieLens-1M"),
+    "movielens-numbered": Data(**MOVIELENS, name="MovieLens-1M, ties by number", numbered=True),
     "beauty-shuffled": Data(
         "amazon-beauty", "item_id", 50, 0.5, "Amazon Beauty, shuffled", shuffled=True
     ),
@@ -200,6 +205,8 @@ class LeaveOneOut:
             items = pd.read_parquet(data_dir() / data.folder / "items.parquet")
             numbers = items.set_index(data.item)["asin"].rank().reindex(log[data.item]).to_numpy()
             log = without_order_of_numbers(log, numbers)
+        if data.numbered:
+            log = ties_by_number(log)
         self.items = int(log["item_id"].max())
         self._log, self._maxlen = log, data.maxlen
         from_end = log.groupby("user_id").cumcount(ascending=False).to_numpy()
@@ -253,6 +260,20 @@ def without_order_of_numbers(log: pd.DataFrame, numbers: np.ndarray) -> pd.DataF
     draws = np.random.default_rng(0).random(len(log))
     order = np.lexsort((draws, begins.cumsum()))
     return log.assign(item_id=log["item_id"].to_numpy()[order])
+
+
+def ties_by_number(log: pd.DataFrame) -> pd.DataFrame:
+    """A log in which a user's ratings of one second lie in the order of the items' numbers.
+
+    Those whose second is not known stay where they are.
+
+    Args:
+        log: sorted by user and time, with `user_id`, `item_id` and `timestamp`.
+    """
+    user, time = log["user_id"].to_numpy(), log["timestamp"]
+    is_tied = (time == time.shift()).fillna(False).to_numpy() & (user == np.roll(user, 1))
+    items = log["item_id"].to_numpy()
+    return log.assign(item_id=items[np.lexsort((items, (~is_tied).cumsum()))])
 
 
 def trained(
@@ -338,7 +359,7 @@ def run_one(
         model = run.builder(parts.lists(), parts.items)
         x = parts.test["hist_item_id"] if parts.seen_test is None else parts.seen_test
     else:
-        order = "-shuffled" if data.shuffled else ""
+        order = "-shuffled" if data.shuffled else "-numbered" if data.numbered else ""
         folder = checkpoints / f"{data.folder}{order}-{name}-{seed}".replace(" ", "_")
         model, row = trained(run, data, parts, seed, folder)
         x = parts.test

@@ -50,6 +50,24 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
     assert 0.3 < changed < 0.7
 
 
+def test_ties_by_number_move_nothing_else(scripts):
+    """Within a user's second the numbers ascend; other places and unknown times stay."""
+    module = scripts("next_item")
+    log = pd.DataFrame({
+        "user_id": [1] * 7 + [2] * 3,
+        "item_id": [9, 4, 8, 5, 2, 1, 3, 7, 6, 5],
+        "timestamp": pd.array([pd.NA, pd.NA, 3, 3, 3, 4, 5, 5, 5, 6], "Int64"),
+    })  # fmt: skip
+    found = module.ties_by_number(log)["item_id"].tolist()
+    assert found == [9, 4, 2, 5, 8, 1, 3, 6, 7, 5]
+    given, numbered = (
+        read_or_skip(lambda key=key: module.LeaveOneOut(module.DATA[key]))
+        for key in ("movielens", "movielens-numbered")
+    )
+    changed = (given.test["item_id"] != numbered.test["item_id"]).mean()
+    assert 0.2 < changed < 0.5
+
+
 def test_baselines_read_whole_lists(scripts):
     """Those of the rows end with the same items; on MovieLens-1M they hold two thirds of all."""
     module = scripts("next_item")
