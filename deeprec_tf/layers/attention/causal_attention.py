@@ -18,7 +18,6 @@ class CausalAttention(MultiHeadSelfAttention):
     Args:
         num_heads: heads H; the width d of the sequence must be a multiple.
         dropout: share of the attention weights dropped.
-        kernel_stddev: deviation of the normal that the maps start from, as there.
         project: whether the heads are mapped by W_O; else they stand side by side.
 
     Call arguments:
@@ -34,8 +33,8 @@ class CausalAttention(MultiHeadSelfAttention):
         Vaswani et al., Attention Is All You Need, NIPS 2017.
     """
 
-    def __init__(self, num_heads, *, dropout=0.0, kernel_stddev=None, project=True, **kwargs):
-        super().__init__(num_heads, dropout=dropout, kernel_stddev=kernel_stddev, **kwargs)
+    def __init__(self, num_heads, *, dropout=0.0, project=True, **kwargs):
+        super().__init__(num_heads, dropout=dropout, **kwargs)
         self.project = project
 
     def _maps(self):

@@ -3,7 +3,6 @@
 import keras
 
 from deeprec_tf.layers.attention.causal_attention import CausalAttention
-from deeprec_tf.layers.attention.multi_head_self_attention import kernel_start
 from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.valid_steps import steps_of
 
@@ -23,9 +22,6 @@ class CausalBlock(keras.layers.Layer):
         num_heads: heads; the width d must be a multiple.
         dropout: share dropped of attention weights and in the network.
         original: the block of the paper instead of the usual pre-norm one.
-        kernel_stddev: deviation of the normal, cut off at two deviations, that the kernels start
-            from; Glorot's uniform when None. Beside steps that start small, such as embeddings,
-            what Glorot's kernels add is so large that a step hardly knows itself at first.
 
     Call arguments:
         sequence: float tensor (B, T, d), left-aligned.
@@ -42,18 +38,14 @@ class CausalBlock(keras.layers.Layer):
         Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018.
     """
 
-    def __init__(
-        self, num_heads, *, dropout=0.0, original=False, kernel_stddev=None, **kwargs
-    ):
+    def __init__(self, num_heads, *, dropout=0.0, original=False, **kwargs):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
         self.original = original
-        self.kernel_stddev = kernel_stddev
         policy = self.dtype_policy
         self.attention = CausalAttention(
-            num_heads, dropout=dropout, kernel_stddev=kernel_stddev, project=not original,
-            name="attention", dtype=policy,
+            num_heads, dropout=dropout, project=not original, name="attention", dtype=policy
         )
         self.norm_attention, self.norm_feed_forward = (
             keras.layers.LayerNormalization(epsilon=1e-8, name=name, dtype=policy)
@@ -64,13 +56,8 @@ class CausalBlock(keras.layers.Layer):
     def build(self, sequence_shape, sequence_mask_shape=None):
         """Builds the parts."""
         width, policy = sequence_shape[-1], self.dtype_policy
-        self.inner, self.outer = (
-            keras.layers.Dense(
-                width, activation=activation, kernel_initializer=kernel_start(self.kernel_stddev),
-                name=name, dtype=policy,
-            )
-            for name, activation in (("inner", "relu"), ("outer", None))
-        )
+        self.inner = keras.layers.Dense(width, activation="relu", name="inner", dtype=policy)
+        self.outer = keras.layers.Dense(width, name="outer", dtype=policy)
         self.attention.build(sequence_shape)
         for part in (self.norm_attention, self.norm_feed_forward, self.inner, self.outer):
             part.build(sequence_shape)
@@ -112,5 +99,4 @@ class CausalBlock(keras.layers.Layer):
             "num_heads": self.num_heads,
             "dropout": self.dropout,
             "original": self.original,
-            "kernel_stddev": self.kernel_stddev,
         }

@@ -7,13 +7,6 @@ from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.core.masking import softmax_over_real
 
 
-def kernel_start(stddev):
-    """An initializer of one kernel: the normal of a deviation, or Glorot's uniform without."""
-    if stddev is None:
-        return "glorot_uniform"
-    return keras.initializers.TruncatedNormal(stddev=stddev)
-
-
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class MultiHeadSelfAttention(keras.layers.Layer):
     """concat_h softmax(Q_h K_hᵀ / sqrt(d/H)) V_h · W_O, each step over all real steps.
@@ -24,8 +17,6 @@ class MultiHeadSelfAttention(keras.layers.Layer):
     Args:
         num_heads: heads H; the width d of the sequence must be a multiple.
         dropout: share of the attention weights dropped.
-        kernel_stddev: deviation of the normal, cut off at two deviations, that the maps start from;
-            Glorot's uniform when None.
 
     Call arguments:
         sequence: float tensor (B, T, d).
@@ -44,11 +35,10 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         Vaswani et al., Attention Is All You Need, NIPS 2017.
     """
 
-    def __init__(self, num_heads, *, dropout=0.0, kernel_stddev=None, **kwargs):
+    def __init__(self, num_heads, *, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
-        self.kernel_stddev = kernel_stddev
         self.weight_dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, sequence_shape, sequence_mask_shape=None, queries_shape=None):
@@ -61,10 +51,7 @@ class MultiHeadSelfAttention(keras.layers.Layer):
             )
         self.scale = float(width // self.num_heads) ** -0.5
         for name, count in self._maps().items():
-            weight = self.add_weight(
-                shape=(width, count * width), name=f"{name}_kernel",
-                initializer=kernel_start(self.kernel_stddev),
-            )
+            weight = self.add_weight(shape=(width, count * width), name=f"{name}_kernel")
             setattr(self, f"{name}_kernel", weight)
 
     def _maps(self):
@@ -156,7 +143,6 @@ class MultiHeadSelfAttention(keras.layers.Layer):
         """Returns the arguments."""
         return {
             **super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout,
-            "kernel_stddev": self.kernel_stddev,
         }
 
 

@@ -4,8 +4,8 @@ Departures from the paper:
 - the loss is the softmax over all items by default, which raises HR@10 by 40 to 60 % over the
   paper's binary cross-entropy with one negative: that is
   `loss="bce", negatives=Sampled(1, each=True)`;
-- blocks are pre-norm with maps for queries, keys, values and heads, and their kernels start at
-  N(0, .02), as GPT-2's; `original=True` gives the paper's;
+- blocks are pre-norm with maps for queries, keys, values and heads; `original=True` gives the
+  paper's;
 - an item is scored by the vector that reads it, with gBCE too, where gSASRec has a second table;
 - items may have features beside their id, and users features beside their history.
 """
@@ -115,10 +115,9 @@ def SASRec(
 
     # Causal self-attention.
     for i in range(num_layers):
-        states = CausalBlock(
-            num_heads, dropout=dropout, original=original,
-            kernel_stddev=None if original else 0.02, name=f"block_{i}",
-        )(states, history.mask)
+        states = CausalBlock(num_heads, dropout=dropout, original=original, name=f"block_{i}")(
+            states, history.mask
+        )
     states = keras.layers.LayerNormalization(epsilon=1e-8, name="states")(states)
     last = LastStep(name="last_state")(states, history.mask)  # (B, d)
     if history.context:

@@ -128,14 +128,6 @@ def test_histories_are_found_by_the_table_they_share():
         SASRec([*pasts("past_"), pasts("old_")[1]], columns)
 
 
-@pytest.mark.parametrize(("original", "low", "high"), [(False, 0.01, 0.02), (True, 0.1, 0.2)])
-def test_where_the_kernels_of_the_blocks_start(original, low, high):
-    model = SASRec(*next_item_columns(9, maxlen=4, embedding_dim=64), original=original)
-    kernels = [w for w in model.trainable_weights if "block_" in w.path and "kernel" in w.path]
-    assert len(kernels) == (8 if original else 10)
-    assert all(low < np.std(kernel) < high for kernel in kernels)
-
-
 def test_the_papers_form():
     model = SASRec(*COLUMNS, original=True, loss="bce", negatives=Sampled(1, each=True))
     block = model.get_layer("block_0")
