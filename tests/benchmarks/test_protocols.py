@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deeprec_tf.data import data_dir
 from tests.benchmarks.own_data import read_or_skip
 
 
@@ -48,6 +49,24 @@ def test_shuffled_items_keep_what_is_known_of_their_order(scripts):
     ))  # fmt: skip
     changed = (raw.test["item_id"] != shuffled.test["item_id"]).mean()
     assert 0.3 < changed < 0.7
+
+
+def test_half_of_the_ratings_are_ties_in_no_order(scripts):
+    """Pairs that are neighbours in a second of ten users and more: which one is first, is chance."""
+    log = read_or_skip(lambda: pd.read_parquet(data_dir() / "movielens-1m" / "ratings.parquet"))
+    log = log.sort_values(["user_id", "position"], kind="stable")
+    before = log.groupby("user_id")[["timestamp", "movie_id"]].shift()
+    is_known = log["timestamp"].notna() & before["timestamp"].notna()
+    is_tied = (is_known & (log["timestamp"] == before["timestamp"])).fillna(False)
+    assert round(is_tied.sum() / is_known.sum(), 2) == 0.49
+    assert round(is_tied[~log["user_id"].duplicated(keep="last")].mean(), 2) == 0.46
+    first, second = before["movie_id"][is_tied], log["movie_id"][is_tied]
+    pairs = [np.minimum(first, second), np.maximum(first, second)]
+    found = (first < second).groupby(pairs).agg(["mean", "size"]).query("size >= 10")
+    draws = np.random.default_rng(0).binomial(found["size"], 0.5, (100, len(found)))
+    by_chance = np.abs(draws / found["size"].to_numpy() - 0.5).mean(axis=1)
+    off = (found["mean"] - 0.5).abs().mean()
+    assert len(found) > 1000 and by_chance.min() < off < by_chance.max()
 
 
 def test_ties_by_number_move_nothing_else(scripts):
