@@ -79,6 +79,7 @@ def _columns(*histories):
 
 def _behaviors():
     hist, y = data()
+    hist = np.take_along_axis(hist, np.argsort(hist == 0, axis=1, kind="stable"), axis=1)
     return {"item_id": np.random.default_rng(8).integers(1, 20, ROWS), "hist_item_id": hist}, y
 
 
