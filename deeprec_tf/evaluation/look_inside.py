@@ -86,7 +86,7 @@ def look_inside(
     Raises:
         TypeError: `x` is no dict or DataFrame.
         ValueError: the model has nothing to look into and no labels were given, an input is
-            missing; and what `field_importance` raises.
+            missing, `x` has no row; and what `field_importance` raises.
 
     Example:
         >>> from deeprec_tf import SparseFeat, VarLenSparseFeat
