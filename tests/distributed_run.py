@@ -17,7 +17,7 @@ from keras import tree
 from deeprec_tf import get_model
 from tests.contract.data import ROWS, subject_of
 
-STEPS = 4
+STEPS = 2
 # Traced on both replicas, as users run them: some of every family. The others, those that generate
 # codes among them, go through the same replicas one operation at a time, at a half to a fifth of
 # the seconds.
