@@ -7,7 +7,6 @@ NumPy and the columns only.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from deeprec_tf.features import (
     VarLenSparseFeat,
     input_specs,
 )
+from deeprec_tf.numeric import as_numbers, holds_numbers
 
 _LABEL_NAMES = frozenset({"label", "labels", "target", "y", "click", "clicked", "rating"})
 
@@ -274,10 +274,8 @@ def _checked_ids(
 
 
 def _checked_numbers(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
-    if array.dtype == object and not any(isinstance(one, str | bytes) for one in array.flat):
-        with contextlib.suppress(TypeError, ValueError):  # said below
-            array = array.astype("float64")  # pandas' nullable numbers arrive as objects
-    if array.dtype.kind in "MOSUm":
+    array = as_numbers(array)
+    if not holds_numbers(array):
         mend = "Convert it, or declare a SparseFeat if it is a category"
         if array.dtype.kind in "Mm":
             mend = "Give seconds, as .astype('datetime64[s]').astype('int64') does, or days"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
+from deeprec_tf.numeric import as_numbers, holds_numbers
 
 RETRIEVAL = "retrieval"  # the type of a task whose loss the graph gives: that of recall
 
@@ -138,11 +139,8 @@ def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
 
 def _numbers(what: str, values: Any) -> np.ndarray:
     """Labels (N, n) of a numeric dtype; strings and dates raise TypeError."""
-    array = np.asarray(values)
-    if array.dtype == object and not any(isinstance(one, str | bytes) for one in array.flat):
-        with contextlib.suppress(TypeError, ValueError):  # said below
-            array = np.asarray(values, "float64")
-    if array.dtype.kind in "MOSUm":
+    array = as_numbers(values)
+    if not holds_numbers(array):
         raise TypeError(
             f"{what} must hold numbers, got dtype {array.dtype}. Encode the labels, 0 and 1 or "
             "classes from 0 on: np.unique(labels, return_inverse=True)[1]."

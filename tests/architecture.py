@@ -11,9 +11,9 @@ from pathlib import Path
 
 PACKAGE = "deeprec_tf"
 NUMERIC = {"keras", "numpy"}
-CORE = {"features", "batches", "graph", "array_dataset", "registry", "tasks", "inputs", "layers",
-        "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels", "tables",
-        "dense_part", "input_path", "interactions", "text", "candidates", "recall",
+CORE = {"features", "numeric", "batches", "graph", "array_dataset", "registry", "tasks", "inputs",
+        "layers", "losses", "metrics", "optimizers", "engine", "string_keys", "roles", "labels",
+        "tables", "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
         "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
         "code_models", "text_items"}  # fmt: skip
@@ -25,7 +25,8 @@ ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 RULES = {
     "features": (set(), set(), set()),
     "registry": (set(), set(), set()),
-    "batches": ({"features"}, {"numpy"}, set()),
+    "numeric": (set(), {"numpy"}, set()),
+    "batches": ({"features", "numeric"}, {"numpy"}, set()),
     "string_keys": (set(), {"numpy", "tensorflow"}, set()),
     "array_dataset": (set(), {"numpy", "tensorflow"}, set()),
     "layers": ({"layers"}, NUMERIC, set()),
@@ -79,7 +80,7 @@ RULES = {
     "code_models": ({"identifiers"}, {"numpy"}, set()),
     "identifiers": ({"identifiers", "layers"}, NUMERIC, set()),
     "roles": ({"features"}, set(), set()),
-    "labels": (set(), {"numpy"}, set()),
+    "labels": ({"numeric"}, {"numpy"}, set()),
     "text": ({"features", "layers.text"}, {"keras"}, {"keras_hub"}),
     "models": (CORE | {"models"}, NUMERIC, set()),
     "data": (
