@@ -221,8 +221,8 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> tuple[keras.Mo
     drawn = {"redraw": lambda epoch: data.histories(seed, epoch)} if run.has_history else {}
     model.fit(
         data.histories(seed) if run.has_history else data.train,
-        batch_size=run.batch, epochs=options.epochs or run.epochs, verbose=2, callbacks=callbacks,
-        **drawn,
+        batch_size=options.batch or run.batch, epochs=options.epochs or run.epochs, verbose=2,
+        callbacks=callbacks, **drawn,
     )  # fmt: skip
     return model, budget.earlier
 
@@ -254,6 +254,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="print a row of so many epochs, add none")
     parser.add_argument("--rate", type=float, help="with --part valid: another learning rate")
+    parser.add_argument("--batch", type=int, help="with --part valid: other rows a step")
     parser.add_argument(
         "--arguments", type=json.loads, default={},
         help='with --part valid: more of the model\'s arguments, such as {"temperature": 0.2}',
@@ -264,8 +265,8 @@ def main() -> None:
     )
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/gowalla"))
     options = parser.parse_args()
-    if options.part == "test" and (options.rate or options.arguments):
-        parser.error("--rate and --arguments are for trials: add --part valid")
+    if options.part == "test" and (options.rate or options.batch or options.arguments):
+        parser.error("--rate, --batch and --arguments are for trials: add --part valid")
     use_one_thread()
     keep_freed_memory()
     rows, data = Rows("gowalla"), Gowalla(options.part)
