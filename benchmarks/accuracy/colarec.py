@@ -30,9 +30,6 @@ import pandas as pd
 from budget import Budget
 from generative import (
     ASKED_EXACTLY,
-    FEW,
-    RARE,
-    of_parts,
     of_size,
     share_found,
     text_vectors,
@@ -40,6 +37,7 @@ from generative import (
 from next_item import DATA as AMAZON
 from next_item import RUNS as RUNS_BY_TIME
 from next_item import Data, chosen, spent_file, trained
+from parts import of_parts, parts_of
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf.code_models import sizes_of_preset
@@ -99,12 +97,8 @@ class General:
         self.items, self.num_users = len(items), int(log["user_id"].max())
         texts = items["title"].fillna("") + " " + items["categories"].fillna("")
         self.tokens, _ = tokenize_texts(["", *texts], num_tokens=29)
-        self.parts = {
-            "": np.ones(len(self.users), bool),
-            "few_": np.array([len(row) <= FEW for row in self.seen]),
-            "rare_": np.bincount(self.train["item_id"], minlength=self.items + 1)[self.targets]
-            < RARE,
-        }
+        rows_of = np.bincount(self.train["item_id"], minlength=self.items + 1)
+        self.parts = parts_of(np.array([len(row) for row in self.seen]), rows_of[self.targets])
 
     def keep(self, count: int) -> None:
         """Leaves the first users for the test."""

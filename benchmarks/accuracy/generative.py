@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from budget import Budget
 from next_item import DATA, METRICS, RUNS, Data, K, LeaveOneOut, spent_file, trained
+from parts import of_parts, parts_of
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import packaged_backbone
 
@@ -43,7 +44,6 @@ from deeprec_tf.text import load_backbone, token_offset
 from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 MAXLEN, BATCH, EPOCHS, PATIENCE = 20, 256, 40, 3
-FEW, RARE = 3, 5  # training items of a user, the fewest; training rows that a rare item has not
 # Arguments of TIGER, and codes of a level. The published size takes days here.
 SIZES: dict[str, tuple[dict[str, int], int]] = {
     "reduced": (
@@ -69,16 +69,6 @@ def of_size(name: str, size: str) -> str:
     return name if size == "reduced" else f"{name}, {FULL}"
 
 
-def of_parts(
-    places: dict[str, np.ndarray], score: Callable[[np.ndarray], dict[str, float]]
-) -> dict[str, float]:
-    """The metrics of each part's rows, behind the part's prefix; of a part without rows none."""
-    return {
-        part + name: value for part, rows in places.items()
-        if len(rows) for name, value in score(rows).items()
-    }  # fmt: skip
-
-
 class Prefixes:
     """Every moment of a data set with something before it, by part, and the users' whole pasts."""
 
@@ -100,11 +90,8 @@ class Prefixes:
         before = log[from_end > 0].groupby("user_id")["item_id"].agg(list)
         self.seen = before.reindex(self.test["user_id"]).tolist()
         rows_of = np.bincount(log.loc[from_end > 1, "item_id"], minlength=self.items + 1)
-        self.parts = {
-            "": np.ones(len(self.seen), bool),
-            "few_": np.array([len(row) - 1 <= FEW for row in self.seen]),
-            "rare_": rows_of[self.test["item_id"]] < RARE,
-        }
+        had = np.array([len(row) - 1 for row in self.seen])
+        self.parts = parts_of(had, rows_of[self.test["item_id"]])
 
     def measured(
         self, score: Callable[[np.ndarray], dict[str, float]], count: int | None = None

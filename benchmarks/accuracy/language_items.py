@@ -27,8 +27,8 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from generative import FEW, of_parts
 from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, chosen, spent_file
+from parts import FEW, of_parts
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import item_texts, packaged_backbone
 

@@ -4,10 +4,11 @@
 
 Leave-one-out: of every user the last item is the test, the one before it the validation, the rest
 is for training; all items compete, those that the user has seen left out. Validation NDCG@10
-chooses the epoch, the test items are ranked once. The rows of a model that is trained at every
-position are the users; else every prefix is one. A run that is broken off goes on from its last
-epoch (checkpoints in `--checkpoints`); a finished run is not run again. What takes weeks on two
-cores, `FULL_SIZE`, runs only where it is named.
+chooses the epoch, the test items are ranked once; users of three training items and items of fewer
+than five training rows are told apart. The rows of a model that is trained at every position are
+the users; else every prefix is one. A run that is broken off goes on from its last epoch
+(checkpoints in `--checkpoints`); a finished run is not run again. What takes weeks on two cores,
+`FULL_SIZE`, runs only where it is named.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
+from parts import of_parts, parts_of
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import models, next_item_columns
@@ -219,6 +221,9 @@ class LeaveOneOut:
             ]
             for target in (1, 0)
         )
+        rows_of = np.bincount(log["item_id"][from_end > 1], minlength=self.items + 1)
+        had = (self.seen_validation != 0).sum(axis=1)
+        self.parts = parts_of(had, rows_of[self.test["item_id"]])
 
     def lists(self) -> list[list[int]]:
         """The training items of every user, all of them, where rows hold the newest alone."""
@@ -363,9 +368,16 @@ def run_one(
         folder = checkpoints / f"{data.folder}{order}-{name}-{seed}".replace(" ", "_")
         model, row = trained(run, data, parts, seed, folder)
         x = parts.test
-    found = evaluate_retrieval(
-        model, x, parts.test["item_id"], seen=parts.seen_test, k=data.k, metrics=data.metrics
-    )
+    target, seen = parts.test["item_id"], parts.seen_test
+
+    def score(rows: np.ndarray) -> dict[str, float]:
+        return evaluate_retrieval(
+            model, {n: v[rows] for n, v in x.items()} if isinstance(x, dict) else x[rows],
+            target[rows], seen=None if seen is None else seen[rows], k=data.k,
+            metrics=data.metrics,
+        )
+
+    found = of_parts({part: np.flatnonzero(is_in) for part, is_in in parts.parts.items()}, score)
     return {**row, **{key.replace("@", "_"): value for key, value in found.items()}}
 
 

@@ -62,6 +62,7 @@ class Sessions:
         self.train = self._rows(self._train, is_last)
         self.validation = self._clicks(train[is_late])
         self.test = self._clicks(test)
+        self.parts = {"": np.ones(len(self.test["item_id"]), bool)}
 
     def lists(self) -> list[list[int]]:
         """The clicks of every training session, all of them."""

@@ -119,12 +119,14 @@ def test_users_and_items_of_few_rows_are_told_apart(scripts):
     assert {len(parts.seen[i]) for i in np.flatnonzero(few)} == {4}, "three, and the validation's"
     trained = np.concatenate([row[:-1] for row in parts.seen])
     counts = np.bincount(trained, minlength=parts.items + 1)[parts.test["item_id"]]
-    np.testing.assert_array_equal(counts < generative.RARE, rare)
+    np.testing.assert_array_equal(counts < scripts("parts").RARE, rare)
     found = parts.measured(lambda rows: {"rows": len(rows)}, 100)
     assert found == {"rows": 100, "few_rows": few[:100].sum(), "rare_rows": rare[:100].sum()}
     # SASRec is asked for the same users in the same order.
     others = generative.LeaveOneOut(data)
     np.testing.assert_array_equal(others.test["item_id"], parts.test["item_id"])
+    for part, is_in in parts.parts.items():
+        np.testing.assert_array_equal(others.parts[part], is_in)
 
 
 def test_a_users_items_are_in_one_part_each(scripts):
