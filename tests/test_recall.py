@@ -105,6 +105,7 @@ def test_estimated_frequencies_that_equal_the_counts_give_the_same_loss(builder,
             if layer.name == "log_q_0" and "frequency" in frequency:
                 layer.last_seen.assign(np.ones(ITEMS + 1, "int32"))
                 layer.gap.assign(np.append(1, 1 / (shares * positives)))
+                layer.count.assign(np.ones(ITEMS + 1))
             if layer.name == "memory_0":  # two thirds full
                 layer.ids.assign(np.append(np.arange(1, 21), np.zeros(10)).astype("int32"))
                 layer.vectors.assign(np.random.default_rng(1).normal(size=layer.vectors.shape))

@@ -34,15 +34,16 @@ def test_temperature_comes_before_log_p_and_the_whole_batch_competes():
     layer.step.assign(50)
     layer.last_seen.assign([0, 49, 40, 30, 0, 20, 10])
     layer.gap.assign(np.array([0, 2, 4, 8, 0, 16, 32], "float32"))
+    layer.count.assign(np.array([0, 3, 1, 1, 0, 1, 2], "float32"))
     user, item = encoded(model)
-    probability = 1 / np.array([2, 4, 8, 2, 16, 32])
+    expected = np.array([3, 1, 1, 3, 1, 2]) / [2, 4, 8, 2, 16, 32]
     losses = []
     for i in range(6):
         corrected = [
-            user[i] @ item[j] / 0.1 - np.log(probability[j])
+            user[i] @ item[j] / 0.1 - np.log(expected[j])
             for j in range(6) if j == i or X["item_id"][j] != X["item_id"][i]
         ]
-        own = user[i] @ item[i] / 0.1 - np.log(probability[i])
+        own = user[i] @ item[i] / 0.1 - np.log(expected[i])
         losses.append(np.log(np.exp(corrected).sum()) - own)
     assert model.evaluate(X, verbose=0) == pytest.approx(np.mean(losses), rel=1e-5)
     rewards = np.array([3.0, 0, 1, 0.5, 2, 1])
@@ -58,6 +59,7 @@ def test_fit_counts_the_items_and_evaluate_does_not():
     assert int(layer.step) == 3
     np.testing.assert_array_equal(layer.last_seen, [0, 3, 3, 3, 0, 3, 3])
     np.testing.assert_allclose(np.asarray(layer.gap)[[1, 4]], [1.0, 0.0])
+    np.testing.assert_allclose(layer.count, [0, *np.bincount(X["item_id"], minlength=7)[1:]])
     model.evaluate(X, verbose=0)
     model.predict(X, verbose=0)
     assert int(layer.step) == 3
