@@ -14,6 +14,7 @@ from deeprec_tf.inputs import (
     embedding_lookup,
     field_groups,
     field_lookup,
+    merge_columns,
     refuse_sequences,
 )
 from deeprec_tf.layers.core.dense_fields import DenseFields
@@ -34,11 +35,11 @@ def interaction_columns(
         has_linear: whether the model of the paper has a linear part.
 
     Returns:
-        Both lists; the first may be empty, and then there is no linear part.
+        Both lists, each column once; the first may be empty, and then there is no linear part.
     """
-    linear = list(linear_feature_columns)
+    linear = merge_columns(linear_feature_columns, [])
     if dnn_feature_columns is not None:
-        return linear, list(dnn_feature_columns)
+        return linear, merge_columns(dnn_feature_columns, [])
     return (linear if has_linear else []), linear
 
 

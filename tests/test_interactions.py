@@ -32,6 +32,12 @@ def test_two_lists_are_a_linear_part_and_the_rest(has_linear):
     assert interaction_columns([], (ITEM,), has_linear=has_linear) == ([], [ITEM])
 
 
+def test_a_column_that_stands_twice_is_one_field():
+    wanted = ([USER, ITEM], [ITEM, USER])
+    assert interaction_columns([USER, ITEM, USER], [ITEM, USER, ITEM], has_linear=True) == wanted
+    assert interaction_columns([USER, USER], None, has_linear=True) == ([USER], [USER])
+
+
 def test_numbers_are_fields_behind_the_categories():
     model = fields_model([PRICE, USER, ITEM])
     got = np.asarray(model(X))

@@ -101,5 +101,8 @@ def _values(
     if spec.role == "ids" and isinstance(spec.column, SparseFeat | VarLenSparseFeat):
         size = spec.column.vocabulary_size
         # Id 0 is padding in a history, and the only row of a table of one.
-        return generator.integers(1, max(size, 2), shape) % size
+        ids = generator.integers(1, max(size, 2), shape) % size
+        if spec.column.use_hash and spec.column.dtype != "string":
+            ids *= generator.choice([-1, 1], shape)  # what is hashed may be any number
+        return ids
     return generator.random(shape)

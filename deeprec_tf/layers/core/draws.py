@@ -26,13 +26,12 @@ class DrawingLayer(keras.layers.Layer):
             store["seed_state"] = np.asarray(self.seed_generator.state)
 
     def load_own_variables(self, store):
-        """Weights and the state of the draws."""
-        if self.seed_generator is None:
-            super().load_own_variables(store)
-            return
-        state = np.asarray(store["seed_state"])
-        super().load_own_variables({k: store[k] for k in store.keys() if k != "seed_state"})
-        self.seed_generator.state.assign(state)
+        """Weights and the state of the draws, where the file has one and the layer draws."""
+        weights = {key: store[key] for key in store.keys()}
+        state = weights.pop("seed_state", None)
+        super().load_own_variables(weights)
+        if state is not None and self.seed_generator is not None:
+            self.seed_generator.state.assign(np.asarray(state))
 
     def get_config(self):
         """Returns the seed."""

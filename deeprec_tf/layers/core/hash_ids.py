@@ -33,8 +33,8 @@ class HashIds(keras.layers.Layer):
     def call(self, ids):
         """Applies the layer."""
         ids = ops.cast(ids, "int64")
-        low = ops.mod(ids, _PRIME + 1)
-        high = ops.mod(ops.floor_divide(ids - low, _PRIME + 1), _PRIME)
+        low = _remainder(ids, _PRIME + 1)
+        high = _remainder(ops.floor_divide(ids - low, _PRIME + 1), _PRIME)
         key = ops.mod(low * _LOW + high * _HIGH + _SHIFT, _PRIME)
         rows = 1 + ops.mod(key, self.vocabulary_size - 1)
         return ops.cast(ops.where(ops.equal(ids, 0), ops.zeros_like(rows), rows), "int32")
@@ -46,3 +46,9 @@ class HashIds(keras.layers.Layer):
     def get_config(self):
         """Returns the arguments."""
         return {**super().get_config(), "vocabulary_size": self.vocabulary_size}
+
+
+def _remainder(numbers, divisor):
+    """`ops.mod`, never negative, in ONNX too, where tf2onnx has it of a division towards zero."""
+    remainder = ops.mod(numbers, divisor)
+    return ops.where(remainder < 0, remainder + divisor, remainder)

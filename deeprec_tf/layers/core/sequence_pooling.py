@@ -38,7 +38,8 @@ class SequencePooling(keras.layers.Layer):
     """
 
     def __init__(self, combiner="mean", *, weight_norm=True, **kwargs):
-        super().__init__(**kwargs)
+        # The weights come as they are: dwell times in milliseconds are infinite in half precision.
+        super().__init__(autocast=False, **kwargs)
         if combiner not in ("mean", "sum", "max"):
             raise ValueError(
                 f"{self.name}: combiner must be 'mean', 'sum' or 'max', got {combiner!r}."
@@ -48,11 +49,12 @@ class SequencePooling(keras.layers.Layer):
 
     def call(self, sequence, mask, weights=None):
         """Applies the layer."""
+        sequence = ops.cast(sequence, self.compute_dtype)
         real = ops.cast(mask, "float32")
         if weights is None:
             share = real
         elif self.weight_norm:
-            share = masked_softmax(weights, mask)
+            share = masked_softmax(ops.cast(weights, "float32"), mask)
         else:
             share = ops.cast(weights, "float32") * real
         if self.combiner == "max":

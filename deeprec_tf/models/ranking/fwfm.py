@@ -5,10 +5,12 @@ inner product with a vector a field (its FwFMs_FiLV); the pairs' weights start a
 is a factorization machine; with `linear_form="id_vectors"` a number has a weight.
 """
 
+import dataclasses
+
 import keras
 
 from deeprec_tf.engine import RecModel
-from deeprec_tf.features import DenseFeat
+from deeprec_tf.features import DenseFeat, VarLenSparseFeat
 from deeprec_tf.inputs import (
     build_embedding_layers,
     build_input_layers,
@@ -108,7 +110,7 @@ def FwFM(
     elif linear_form == "id_vectors":
         numbers = [column for column in columns if isinstance(column, DenseFeat)]
         sparse = [column for column in columns if column not in numbers]
-        own = build_embedding_layers(sparse, prefix="linear_")
+        own = build_embedding_layers([_without_start(c) for c in sparse], prefix="linear_")
         seconds = keras.layers.Flatten()(field_lookup(inputs, own, sparse))  # (B, F * D)
         firsts = keras.layers.Flatten()(field_lookup(inputs, tables, sparse))
         logits.append(keras.layers.Dot(1, name="id_vectors", dtype="float32")([firsts, seconds]))
@@ -122,3 +124,10 @@ def FwFM(
     return compiled(
         model, task, optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=jit_compile
     )
+
+
+def _without_start(column):
+    """The column with a second table that is trained, whatever the first one starts from."""
+    if isinstance(column, VarLenSparseFeat):
+        return dataclasses.replace(column, sparsefeat=_without_start(column.sparsefeat))
+    return dataclasses.replace(column, pretrained=None, embeddings_initializer=None, trainable=True)

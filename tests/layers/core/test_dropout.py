@@ -97,3 +97,19 @@ def test_a_saved_model_goes_on_drawing(tmp_path):
 def test_bad_rate(rate):
     with pytest.raises(ValueError, match=r"Dropout: rate must be a number in \[0, 1\), got"):
         Dropout(rate)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.1), (0.1, 0.0), (0.1, 0.2)])
+def test_weights_of_another_rate_can_be_loaded(before, after, tmp_path):
+    """Pre-trained without dropout, fine-tuned with it, or the reverse."""
+    old, new = (
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), Dropout(rate, seed=number)])
+        for number, rate in enumerate((before, after))
+    )
+    old.save_weights(tmp_path / "old.weights.h5")
+    new.load_weights(tmp_path / "old.weights.h5")
+    np.testing.assert_array_equal(new.layers[0].kernel, old.layers[0].kernel)
+    if before and after:
+        np.testing.assert_array_equal(
+            new.layers[1].seed_generator.state, old.layers[1].seed_generator.state
+        )

@@ -3,7 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deeprec_tf import SparseFeat
+from deeprec_tf.export import export_onnx, load_onnx
 from deeprec_tf.layers import HashIds
+from deeprec_tf.models import DNN
 from tests.layers.contract import check_layer
 from tests.reference import core
 
@@ -48,3 +51,15 @@ def test_pinned():
 @pytest.mark.parametrize("size", [2])
 def test_smallest_table(size):
     assert HashIds(size)(np.array([0, 5, 9])).numpy().tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_negative_ids_have_the_same_rows_in_onnx(fused, tmp_path):
+    """tf2onnx's remainder is that of a division towards zero."""
+    size = {"embedding_dim": 4, "use_hash": True, "embeddings_initializer": "glorot_uniform"}
+    columns = [SparseFeat(name, 50, **size) for name in ("user", "item")[: 1 + fused]]
+    model = DNN(columns, hidden_units=(4,))
+    ids = np.array([0, -1, -2, -77, -(2**31), -(2**40), -(10**12), 2**63 - 1, -(2**63), 5])
+    x = {column.name: ids for column in columns}
+    found = load_onnx(export_onnx(model, tmp_path / "model.onnx"))(x)
+    np.testing.assert_allclose(found["probability"], model.predict(x, verbose=0), atol=1e-6)

@@ -41,3 +41,16 @@ def test_max_of_negative_values_is_negative():
 def test_unknown_combiner():
     with pytest.raises(ValueError, match="combiner must be 'mean', 'sum' or 'max', got 'avg'"):
         SequencePooling("avg")
+
+
+@pytest.mark.parametrize(("combiner", "weight_norm"), [("sum", True), ("mean", False)])
+def test_large_weights_stay_finite_in_half_precision(combiner, weight_norm):
+    """Dwell times in milliseconds, beyond 65,504."""
+    weights = np.array([[1e5, 2e5, 0.0]], "float32")
+    given = np.arange(6.0, dtype="float32").reshape(1, 3, 2), np.array([[True, True, False]])
+    options = {"weight_norm": weight_norm}
+    half = SequencePooling(combiner, dtype="mixed_float16", **options)(*given, weights)
+    assert half.dtype == "float16"
+    np.testing.assert_allclose(
+        half, SequencePooling(combiner, **options)(*given, weights), rtol=1e-3
+    )

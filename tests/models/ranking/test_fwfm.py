@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.models import FM, FwFM
 from deeprec_tf.tables import table_values
 from tests.layers.contract import randomize
@@ -76,3 +77,15 @@ def test_vectors_of_the_first_order_are_those_of_the_pairs():
 def test_errors(columns, message):
     with pytest.raises(ValueError, match=message):
         FwFM(columns)
+
+
+def test_second_vectors_do_not_start_from_those_of_the_pairs():
+    known = np.random.default_rng(0).normal(size=(10, 4)).astype("float32")
+    user = SparseFeat("user", 10, embedding_dim=4, pretrained=known, trainable=False)
+    pages = VarLenSparseFeat(SparseFeat("page", 10, embedding_dim=4, pretrained=known), 3)
+    model = FwFM([user, pages], linear_form="id_vectors")
+    for name in ("user", "page"):
+        np.testing.assert_array_equal(table_values(model, name)[:10], known)
+        assert not np.allclose(table_values(model, name, linear=True), known, atol=0.1)
+    trained = sum(np.prod(weight.shape) for weight in model.trainable_weights)
+    assert trained == 10 * 4 * 3 + 1 + 1, "both second tables, the pages' first, a pair, the bias"
