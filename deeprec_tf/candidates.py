@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
@@ -58,8 +59,8 @@ class InBatch:
             text under another id is no negative. All do when None.
 
     Raises:
-        ValueError: counts and a frequency, an unknown one, neither where `correct` is True, or a
-            number below 1.
+        ValueError: counts and a frequency, an unknown one, neither where `correct` is True, a
+            number that is none from 1 on, or a cosine outside -1..1.
     """
 
     number: int | None = None
@@ -76,6 +77,7 @@ class InBatch:
         _check_numbers(
             "InBatch", number=self.number, hardest=self.hardest, memory=self.memory
         )
+        _check_similarity("InBatch", self.hide_similar)
         if self.frequency not in (None, "streaming") and not isinstance(self.frequency, Streaming):
             raise ValueError(
                 f"InBatch: frequency must be None, 'streaming' or a Streaming(…), got "
@@ -129,6 +131,7 @@ class Sampled:
 
     def __post_init__(self) -> None:
         _check_numbers("Sampled", number=self.number, hardest=self.hardest)
+        _check_similarity("Sampled", self.hide_similar)
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(
                 f"Sampled: distribution must be one of {DISTRIBUTIONS}, got {self.distribution!r}."
@@ -143,8 +146,19 @@ class Sampled:
 
 def _check_numbers(owner: str, **numbers: int | None) -> None:
     for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise ValueError(f"{owner}: {name} must be at least 1, got {number!r}.")
+        if number is None:
+            continue
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+            raise ValueError(
+                f"{owner}: {name} must be a whole number from 1 on, got {number!r}."
+            )
+
+
+def _check_similarity(owner: str, hide_similar: float | None) -> None:
+    if hide_similar is not None and not -1 <= hide_similar <= 1:
+        raise ValueError(
+            f"{owner}: hide_similar is a cosine, from -1 to 1, got {hide_similar!r}."
+        )
 
 
 @dataclass(frozen=True, slots=True)

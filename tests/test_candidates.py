@@ -28,9 +28,11 @@ def test_errors(negatives, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: InBatch(number=0), "InBatch: number must be at least 1, got 0"),
-        (lambda: InBatch(hardest=0), "InBatch: hardest must be at least 1, got 0"),
-        (lambda: Sampled(0), "Sampled: number must be at least 1, got 0"),
+        (lambda: InBatch(number=0), "InBatch: number must be a whole number from 1 on, got 0"),
+        (lambda: InBatch(hardest=0), "InBatch: hardest must be a whole number from 1 on, got 0"),
+        (lambda: Sampled(0), "Sampled: number must be a whole number from 1 on, got 0"),
+        (lambda: Sampled(2.5), "Sampled: number must be a whole number from 1 on, got 2.5"),
+        (lambda: InBatch(hide_similar=2), "InBatch: hide_similar is a cosine, from -1 to 1, got 2"),
         (lambda: Sampled(4, "zipf"), "Sampled: distribution must be one of .* got 'zipf'"),
         (lambda: Sampled(4, "popularity"), "Sampled: counts belong to .* without counts"),
         (lambda: Sampled(4, counts=[0, 1]), "Sampled: counts belong to .* with counts"),

@@ -24,7 +24,7 @@ class SampledItems(DrawingLayer):
         distribution: "uniform", "log_uniform" or "popularity", see `ItemProbability`.
         counts: array (V,) of occurrences, for "popularity"; an item that never occurred is not
             drawn. Not part of the configuration.
-        alpha: exponent of "popularity".
+        alpha: exponent of "popularity", at least 0.
         each: False draws K for the whole batch, True K for each entry of `like`.
         **kwargs: `seed`, `name`.
 
@@ -35,7 +35,8 @@ class SampledItems(DrawingLayer):
         int32 tensor (K,), or (B, K) or (B, T, K).
 
     Raises:
-        ValueError: no item is to be drawn, an unknown distribution, or counts that are none.
+        ValueError: no item is to be drawn, an unknown distribution, counts that are none, or a
+            negative exponent.
     """
 
     weights_are_data = True  # not learned: a warm start leaves them
@@ -51,9 +52,13 @@ class SampledItems(DrawingLayer):
         self.number = int(number)
         self.distribution = distribution
         self.alpha = float(alpha)
+        if not 0.0 <= self.alpha < math.inf:
+            raise ValueError(f"{self.name}: alpha must be finite and at least 0, got {alpha!r}.")
         self.each = each
         real = checked_counts(self.name, distribution, self.vocabulary_size, counts)
-        self._start = None if real is None else _alias_table(real**self.alpha)
+        self._start = None
+        if real is not None:  # an item without occurrences is not drawn, whatever the exponent
+            self._start = _alias_table(np.where(real > 0, real**self.alpha, 0.0))
 
     def build(self, like_shape):
         """Makes the alias table, for "popularity"."""
@@ -75,7 +80,7 @@ class SampledItems(DrawingLayer):
             return ops.clip(ops.cast(drawn, "int32"), 1, size)
         u = keras.random.uniform(shape, seed=self.seed_generator, dtype="float32")
         if self.distribution == "uniform":
-            if size < 1 << 22:  # then 23 random bits reach every item
+            if size < 1 << 17:  # 23 random bits: an item's chance is off by a 64th at most
                 return ops.minimum(ops.cast(u * size, "int32"), size - 1) + 1
             return keras.random.randint(shape, 1, size + 1, seed=self.seed_generator)
         at = keras.random.randint(shape, 0, size, seed=self.seed_generator)

@@ -67,6 +67,22 @@ def test_log_uniform_draws_reach_every_item_of_a_large_catalogue(jit):
     assert np.mean(tail % 2) == pytest.approx(0.5, abs=0.01)
 
 
+def test_uniform_draws_are_uniform_in_a_large_catalogue():
+    """By 23 random bits some of three million items came half again as often as others."""
+    size = 3_000_001
+    draw = tf.function(SampledItems(size, 8_000_000, seed=1))
+    counts = sum(np.bincount(draw(LIKE), minlength=size)[1:] for _ in range(4))
+    assert counts.var() == pytest.approx(counts.mean(), rel=0.02)
+
+
+def test_what_never_occurred_is_not_drawn_whatever_the_exponent():
+    layer = SampledItems(5, 1000, "popularity", counts=[0, 0, 1, 5, 9], alpha=0.0, seed=1)
+    drawn = np.bincount(layer(LIKE), minlength=5)
+    assert drawn[1] == 0 and drawn[2:].min() > 250
+    with pytest.raises(ValueError, match="alpha must be finite and at least 0, got -1.0"):
+        SampledItems(5, 3, "popularity", counts=[0, 0, 1, 5, 9], alpha=-1.0)
+
+
 def drawn_by_the_alias_table(counts):
     """The probability of each item, from the table that a layer draws by."""
     layer = SampledItems(len(counts), 2, "popularity", counts=counts, alpha=1.0)
