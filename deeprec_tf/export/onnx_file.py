@@ -22,6 +22,7 @@ OPSET = 18
 QUANTIZATIONS = (None, "dynamic")
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, less room for the graph
 _SMOKE_TOLERANCE = 1e-4
+_HALF_TOLERANCE = 1e-2  # of what is computed in half precision, by sums in another order
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -57,7 +58,8 @@ def export_onnx(
     Raises:
         ImportError: tf2onnx or onnxruntime is not installed.
         ValueError: nothing to cut at, an unknown `quantize`, a path without ".onnx", weights
-            above 2 GiB, or a file that onnxruntime cannot run or that answers differently.
+            above 2 GiB, a model in bfloat16, or a file that onnxruntime cannot run or that answers
+            differently: by more than 1e-4, in float16 by 1e-2.
 
     Example:
         >>> import tempfile
@@ -81,6 +83,13 @@ def export_onnx(
             f"{served.name}: the weights take {size / 2**30:.1f} GiB, an ONNX file holds less than "
             "2 GiB. Use export_saved_model, or smaller tables."
         )
+    half = _half_precision(served)
+    if "bfloat16" in half:
+        raise ValueError(
+            f"{served.name}: the model computes in bfloat16, which tf2onnx cannot write. Build it "
+            "anew under keras.config.set_dtype_policy('float32'), load_weights from this one's "
+            "save_weights, and export that; export_saved_model takes it as it is."
+        )
     specs = id_specs(served)
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
@@ -99,7 +108,8 @@ def export_onnx(
         partial.write_bytes(converted.SerializeToString())
         if quantize == "dynamic":
             partial = _quantized(partial)
-        _try_out(partial, served, None if quantize else _SMOKE_TOLERANCE)
+        tolerance = _HALF_TOLERANCE if half else _SMOKE_TOLERANCE
+        _try_out(partial, served, None if quantize else tolerance)
         os.replace(partial, path)
     return path
 
@@ -185,6 +195,12 @@ def _products_of_unlike_parts(graph: Any) -> list[str]:
         node.name for node in graph.node
         if node.op_type == "MatMul" and node.input[0] in concatenated
     ]
+
+
+def _half_precision(served: keras.Model) -> set[str]:
+    """The dtypes of half precision that the model computes in."""
+    dtypes = {layer.compute_dtype for layer in served._flatten_layers(include_self=False)}
+    return dtypes & {"float16", "bfloat16"}
 
 
 def _try_out(path: Path, served: keras.Model, tolerance: float | None) -> None:

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from deeprec_tf import DenseFeat, RecModel
+from deeprec_tf import DenseFeat, RecModel, SparseFeat
 from deeprec_tf.export import export_onnx, load_onnx, onnx_file
 from deeprec_tf.inputs import build_input_layers
+from deeprec_tf.models import DCNv2
 from deeprec_tf.tasks import compiled, prediction
 from tests.export.samples import batch
 
@@ -87,3 +88,28 @@ def test_rows_can_be_run_in_parts(sample, onnx_of):
     x = batch(model, 5, 3)
     parts, whole = artifact(x, batch_size=2), artifact(x)
     np.testing.assert_allclose(parts["probability"], whole["probability"], atol=1e-6)
+
+
+def dcn(policy):
+    keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(1)
+    return DCNv2([DenseFeat("x", 512), SparseFeat("item", 10)], hidden_units=(512, 256))
+
+
+def test_half_precision_may_differ_by_its_rounding(tmp_path):
+    model = dcn("mixed_float16")
+    x = {"x": np.random.default_rng(0).random((8, 512), "float32"), "item": np.arange(8)}
+    found = load_onnx(export_onnx(model, tmp_path / "model.onnx"))(x)
+    np.testing.assert_allclose(found["probability"], model.predict(x, verbose=0), atol=5e-3)
+
+
+def test_bfloat16_is_refused_with_a_way_out_that_works(tmp_path):
+    model = dcn("mixed_bfloat16")
+    with pytest.raises(ValueError, match="dcnv2: the model computes in bfloat16.*load_weights"):
+        export_onnx(model, tmp_path / "model.onnx")
+    model.save_weights(tmp_path / "half.weights.h5")
+    again = dcn("float32")
+    again.load_weights(tmp_path / "half.weights.h5")
+    export_onnx(again, tmp_path / "model.onnx")
+    for one, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
