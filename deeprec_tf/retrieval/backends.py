@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from deeprec_tf.retrieval.backend import Backend
@@ -13,13 +14,22 @@ BACKENDS: dict[str, type[Backend]] = {kind.name: kind for kind in (Faiss, Scann,
 
 
 def backend_of(backend: str | Backend | None) -> Backend | None:
-    """The back-end of a name, with its default options; None for "exact".
+    """A new back-end, of a name or with the options of a given one; None for "exact".
 
     Raises:
+        TypeError: the class of the given one is no dataclass.
         ValueError: there is none of this name.
     """
-    if backend is None or isinstance(backend, Backend):
-        return backend
+    if isinstance(backend, Backend):
+        if not dataclasses.is_dataclass(backend):
+            raise TypeError(
+                f"ItemIndex: the back-end {type(backend).__name__} must be a dataclass, whose "
+                "fields are its options. Decorate it with @dataclass."
+            )
+        # Each index has its own: building a second must not change what the first finds.
+        return dataclasses.replace(backend)
+    if backend is None:
+        return None
     return backend_named(backend, {})
 
 

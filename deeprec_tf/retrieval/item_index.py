@@ -56,7 +56,8 @@ class ItemIndex:
 
     Args:
         backend: "exact", "faiss", "scann" or "tfrs"; or `Faiss(...)`, `Scann(...)`, `Tfrs(...)`
-            with their options.
+            with their options. The index searches by a back-end of its own with these options,
+            so that one object may be given to several.
 
     Attributes:
         backend: what searches; None for "exact".
@@ -64,6 +65,7 @@ class ItemIndex:
         vectors: their vectors, float32 (V, D).
 
     Raises:
+        TypeError: a back-end of one's own that is no dataclass.
         ValueError: an unknown back-end.
 
     Example:

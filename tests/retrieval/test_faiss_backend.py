@@ -48,6 +48,14 @@ def test_effort_buys_recall(few, many, tmp_path):
     np.testing.assert_array_equal(again.search(queries, 20).ids, index.search(queries, 20).ids)
 
 
+def test_two_indexes_with_one_backend_share_nothing():
+    backend, vectors, queries = Faiss("flat"), clustered(50), clustered(6, seed=1)
+    index = ItemIndex(backend).build(vectors)
+    wanted = index.search(queries, 5).ids
+    ItemIndex(backend).build(clustered(3, seed=2))
+    np.testing.assert_array_equal(index.search(queries, 5).ids, wanted)
+
+
 @pytest.mark.parametrize("items", [1, 5, 40])
 @pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
 def test_small_catalogues(kind, items):

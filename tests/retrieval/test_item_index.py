@@ -9,7 +9,7 @@ import pytest
 from deeprec_tf import SparseFeat
 from deeprec_tf.export import item_encoder, load_saved_model, user_encoder
 from deeprec_tf.models import DSSM
-from deeprec_tf.retrieval import ItemIndex, export_retriever
+from deeprec_tf.retrieval import Backend, ItemIndex, export_retriever
 from tests.reference import retrieval as twin
 from tests.retrieval.samples import Few, catalogue, seen, towers, whole_numbers
 
@@ -147,6 +147,14 @@ def test_complete_candidates_give_the_exact_answer(interests, with_exclude):
     assert index.recall_against_exact(queries, 6, exclude=exclude) == 1
 
 
+def test_two_indexes_with_one_backend_share_nothing():
+    backend = Few()
+    first = ItemIndex(backend).build(np.eye(4), [1, 2, 3, 4])
+    ItemIndex(backend).build(-np.eye(4)[::-1], [1, 2, 3, 4])
+    assert first.search(np.eye(4), 1).ids.tolist() == [[1], [2], [3], [4]]
+    assert first.backend == backend and first.backend is not backend
+
+
 def test_recall_counts_what_is_missed():
     vectors = np.diag(np.arange(12.0, 0, -1))
     index = ItemIndex(Few(step=2)).build(vectors)
@@ -259,3 +267,11 @@ def test_an_empty_index_says_so(tmp_path):
 def test_an_unknown_backend():
     with pytest.raises(ValueError, match="backend must be one of .*'exact'.*got 'annoy'"):
         ItemIndex("annoy")
+
+
+def test_a_backend_that_is_no_dataclass():
+    class Plain(Backend):
+        name, build, candidates = "plain", Few.build, Few.candidates
+
+    with pytest.raises(TypeError, match="the back-end Plain must be a dataclass"):
+        ItemIndex(Plain())
