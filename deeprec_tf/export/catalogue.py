@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import keras
@@ -43,6 +44,29 @@ def own_catalogue(
         )
     features = {other: np.array(layer.table)[1:] for other, layer in tables.items()}
     return {name: np.arange(1, own.vocabulary_size, dtype=np.int32), **features}
+
+
+def items_among(
+    tower: keras.Model, arrays: Mapping[str, np.ndarray], named: str | None
+) -> np.ndarray | None:
+    """Which rows of a catalogue are items, as their id is not 0; None where no id is padding.
+
+    Args:
+        tower: an item tower, as `item_encoder` cuts it.
+        arrays: its inputs (V, ...) by name.
+        named: what the caller says the ids' column is. Where the tower has no such column: the
+            item that a recall model tells apart, or the first, as builders put the id first.
+
+    Returns:
+        bool array (V,), or None.
+    """
+    columns = tower.feature_columns if isinstance(tower, RecModel) else []
+    by_name = {column.name: column for column in columns if pads_with_zero(column)}
+    first = columns[0].name if columns else None
+    for name in (named, getattr(tower, "_positive_item", None), first):
+        if name in by_name and arrays[name].ndim == 1:
+            return arrays[name] != 0
+    return None
 
 
 def pads_with_zero(column: FeatureColumn) -> TypeGuard[SparseFeat]:

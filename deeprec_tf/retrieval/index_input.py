@@ -48,10 +48,7 @@ def item_ids(owner: str, ids: Any, count: int) -> np.ndarray:
     if ids is None:
         return np.arange(count)
     array = key_array(owner, "ids", ids)
-    if array.shape != (count,):
-        raise ValueError(
-            f"{owner}: ids must have shape ({count},), one for each vector, got {array.shape}."
-        )
+    check_one_each(owner, array, count)
     values, counts = np.unique(array, return_counts=True)
     if len(values) < count:
         raise ValueError(
@@ -64,6 +61,14 @@ def item_ids(owner: str, ids: Any, count: int) -> np.ndarray:
             f"{owner}: the id {none!r} stands for 'no item' in answers. Number the item otherwise."
         )
     return array
+
+
+def check_one_each(owner: str, ids: np.ndarray, count: int) -> None:
+    """Raises ValueError where ids are not one for each of `count` vectors."""
+    if ids.shape != (count,):
+        raise ValueError(
+            f"{owner}: ids must have shape ({count},), one for each vector, got {ids.shape}."
+        )
 
 
 def nobody(ids: np.ndarray) -> Any:

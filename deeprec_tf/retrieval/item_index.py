@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from deeprec_tf.export.catalogue import own_catalogue, pads_with_zero
+from deeprec_tf.export.catalogue import items_among, own_catalogue
 from deeprec_tf.export.cuts import ITEM_VECTOR, item_encoder
 from deeprec_tf.graph import inputs_of
 from deeprec_tf.retrieval.backend import Backend
@@ -21,6 +21,7 @@ from deeprec_tf.retrieval.backends import backend_named, backend_of
 from deeprec_tf.retrieval.candidates import best_candidates
 from deeprec_tf.retrieval.exact import ExactSearch
 from deeprec_tf.retrieval.index_input import (
+    check_one_each,
     checked_number,
     excluded_positions,
     item_ids,
@@ -144,10 +145,11 @@ class ItemIndex:
         Args:
             model: a model with the joint `item_vector`, freshly trained or reloaded.
             items: arrays (V, ...) by input name of the item tower, or a DataFrame; more names
-                may be given, and rows of the id 0, padding, are left out. When None every id
-                from 1 on, where the tower reads the id alone or the model holds the other
-                features (`item_table`). A `FeatureEncoder` has what it does not know at id 1:
-                with one, give `{"item_id": encoder.vocabulary("item_id").ids}`.
+                may be given. Rows whose id in the tower is 0, padding, are left out, and their
+                `ids` with them. When None every id from 1 on, where the tower reads the id alone
+                or the model holds the other features (`item_table`). A `FeatureEncoder` has what
+                it does not know at id 1: with one, give
+                `{"item_id": encoder.vocabulary("item_id").ids}`.
             ids: the items' ids (V,), or the name of the column of `items` that holds them;
                 the tower's own input when it has only one, and the model's first column of the
                 item when items is None.
@@ -182,17 +184,18 @@ class ItemIndex:
                 )
             ids = inputs[0]
         arrays = {name: np.asarray(items[name]) for name in inputs}
+        is_item = items_among(tower, arrays, ids if isinstance(ids, str) else None)
         if isinstance(ids, str):
             if ids not in items:
                 raise ValueError(
                     f"{_OWNER}: ids={ids!r} is no column of items, which has {list(items)}."
                 )
-            pads = any(column.name == ids and pads_with_zero(column) for column in columns)
-            ids = np.asarray(items[ids])
-            if pads and ids.ndim == 1:
-                is_item = ids != 0
-                arrays = {name: array[is_item] for name, array in arrays.items()}
-                ids = ids[is_item]
+            ids = items[ids]
+        ids = np.asarray(ids)
+        if is_item is not None:
+            check_one_each(_OWNER, ids, len(is_item))
+            arrays = {name: array[is_item] for name, array in arrays.items()}
+            ids = ids[is_item]
         vectors = tower.predict(arrays, batch_size=batch_size, verbose=0)[ITEM_VECTOR]
         return cls(backend).build(vectors, ids)
 

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import SparseFeat
 from deeprec_tf.export import item_encoder, load_saved_model, user_encoder
@@ -113,6 +114,37 @@ def test_padding_is_no_item_of_a_model():
     with_padding = ItemIndex.of_model(model, {"item_id": np.arange(50)})
     assert with_padding.ids.tolist() == list(range(1, 50))
     np.testing.assert_array_equal(with_padding.vectors, ItemIndex.of_model(model).vectors)
+
+
+KEYS = np.arange(100, 150)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        np.array, list, pd.Series, lambda keys: pd.Series(keys, index=keys), tf.constant,
+        lambda keys: [None, *map(str, keys[1:])], lambda keys: "key",
+    ],
+    ids=["array", "list", "series", "index", "tensor", "texts", "column"],
+)  # fmt: skip
+@pytest.mark.parametrize("item_fields", [1, 2])
+def test_padding_is_no_item_whatever_the_ids(item_fields, form):
+    model = towers(item_fields=item_fields)
+    items = {"item_id": np.arange(50), "cate_id": np.arange(50) % 5, "key": KEYS}
+    index = ItemIndex.of_model(model, items, form(KEYS))
+    named = ItemIndex.of_model(model, items, "item_id")
+    assert index.ids.astype(int).tolist() == KEYS[1:].tolist()
+    np.testing.assert_array_equal(index.vectors, named.vectors)
+    with pytest.raises(ValueError, match=r"ids must have shape \(50,\), .* got \(49,\)"):
+        ItemIndex.of_model(model, items, KEYS[1:])
+
+
+def test_padding_is_told_by_the_item_that_a_recall_model_names():
+    columns = [SparseFeat("item_id", 10), SparseFeat("country", 4)]
+    model = DSSM([SparseFeat("country", 4)], columns, hidden_units=(4,))
+    items = {"item_id": np.arange(10), "country": np.arange(10) % 4}
+    index = ItemIndex.of_model(model, items, KEYS[:10])
+    assert index.ids.tolist() == KEYS[1:10].tolist()  # also those of country 0
 
 
 def test_of_a_model_without_towers():

@@ -104,6 +104,14 @@ def test_a_further_input_is_left_out_and_may_be_empty(tmp_path):
     assert_same(load_saved_model(folder)({**USERS, "seen": np.zeros((5, 0), int)}), wanted)
 
 
+def test_padding_is_never_answered_under_another_id(tmp_path):
+    model, keys = towers(), np.array([f"key {number}" for number in range(50)])
+    folder = export_retriever(model, {"item_id": np.arange(50)}, tmp_path, k=49, ids=keys)
+    wanted = asked(model, USERS, 49, items=ITEMS)
+    np.testing.assert_array_equal(np.sort(serve(folder, USERS)["scores"]), np.sort(wanted.scores))
+    assert "key 0" not in serve(folder, USERS)["ids"].astype(str)
+
+
 def test_hashed_text_columns(tmp_path):
     model = towers(items=40, use_hash=True, dtype="string")
     names = np.array([f"song {number}" for number in range(60)], dtype=object)
