@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 class Backend(ABC):
     """Proposes items for query vectors; `ItemIndex` scores them exactly and filters.
 
-    Subclasses are dataclasses; the fields that `__init__` takes are the options.
+    Subclasses are dataclasses; the fields that `__init__` takes are the options, and `name` is
+    what a saved index calls the back-end.
     """
 
     name: ClassVar[str]
@@ -50,7 +52,11 @@ def check_kind(backend: Any, kinds: Sequence[str]) -> None:
 
 
 def check_positive(backend: Any, names: Sequence[str]) -> None:
-    """Raises ValueError where an option is neither None nor a whole number of at least 1."""
+    """Makes options integers of Python, which libraries and JSON ask for; None stays.
+
+    Raises:
+        ValueError: one is neither None nor a whole number of at least 1.
+    """
     for name in names:
         value = getattr(backend, name)
         if value is None:
@@ -60,3 +66,4 @@ def check_positive(backend: Any, names: Sequence[str]) -> None:
                 f"{type(backend).__name__}: {name} must be a whole number of at least 1, got "
                 f"{value!r}."
             )
+        setattr(backend, name, operator.index(value))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 from deeprec_tf.retrieval.backend import Backend
@@ -47,3 +49,30 @@ def backend_named(name: str, options: dict[str, Any]) -> Backend | None:
             f"options, got {name!r}."
         )
     return BACKENDS[name](**options)
+
+
+def backend_saved(
+    path: Path, name: str, options: dict[str, Any], given: Backend | None
+) -> Backend | None:
+    """The back-end of a saved index: the given one, or the package's of this name.
+
+    Raises:
+        TypeError: the given one is none.
+        ValueError: the name is none of the package's, or the given one is not what was saved.
+    """
+    if given is None:
+        if name != "exact" and name not in BACKENDS:
+            raise ValueError(
+                f"ItemIndex: {path} was saved with a back-end of one's own, {name!r}. Give it with "
+                f"the options {options}: ItemIndex.load(path, backend)."
+            )
+        return backend_named(name, options)
+    if not isinstance(given, Backend):
+        raise TypeError(f"ItemIndex: load takes a back-end with its options, got {given!r}.")
+    # Through JSON as the saved ones went: a tuple is a list there.
+    if given.name != name or json.loads(json.dumps(given.options())) != options:
+        raise ValueError(
+            f"ItemIndex: {path} was saved with {name!r} and the options {options}, got {given!r}. "
+            "Give the same, or build the index anew."
+        )
+    return given

@@ -17,7 +17,7 @@ from deeprec_tf.export.catalogue import items_among, own_catalogue
 from deeprec_tf.export.cuts import ITEM_VECTOR, item_encoder
 from deeprec_tf.graph import inputs_of
 from deeprec_tf.retrieval.backend import Backend
-from deeprec_tf.retrieval.backends import backend_named, backend_of
+from deeprec_tf.retrieval.backends import backend_of, backend_saved
 from deeprec_tf.retrieval.candidates import best_candidates
 from deeprec_tf.retrieval.exact import ExactSearch
 from deeprec_tf.retrieval.index_input import (
@@ -282,18 +282,21 @@ class ItemIndex:
             raise
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ItemIndex:
+    def load(cls, path: str | os.PathLike[str], backend: Backend | None = None) -> ItemIndex:
         """Reads what `save` wrote.
 
         Args:
             path: the folder.
+            backend: a back-end of one's own, with the options of the one that was saved; those
+                of the package are found by their name.
 
         Returns:
             The index.
 
         Raises:
             ImportError: the back-end's library is not installed.
-            ValueError: the folder holds no index, or one of a later version.
+            ValueError: the folder holds no index, or one of a later version, or was saved with
+                another back-end.
         """
         path = Path(path)
         if not (path / _DESCRIPTION).is_file():
@@ -303,7 +306,9 @@ class ItemIndex:
             raise ValueError(
                 f"{_OWNER}: {path} has format {description['format']}, this version reads 1."
             )
-        index = cls(backend_named(description["backend"], description["options"]))
+        index = cls(
+            backend_saved(path, description["backend"], description["options"], backend)
+        )
         vectors = np.load(path / _VECTORS, allow_pickle=False)
         if index.backend is not None:
             index.backend.load(path, vectors)

@@ -64,6 +64,15 @@ def test_small_catalogues(kind, items):
     assert np.sort(found.ids).tolist() == [list(range(items))] * 3
 
 
+def test_options_of_numpy_are_integers(tmp_path):
+    given = np.arange(2, 5)
+    index = ItemIndex(Faiss("ivf", lists=given[1], probes=given[0])).build(clustered(200))
+    assert type(index.backend.lists) is int and index.backend == Faiss("ivf", lists=3, probes=2)
+    index.save(tmp_path / "index")
+    found = ItemIndex.load(tmp_path / "index").search(clustered(3, seed=1), 5)
+    np.testing.assert_array_equal(found.ids, index.search(clustered(3, seed=1), 5).ids)
+
+
 def test_options_out_of_range():
     with pytest.raises(ValueError, match="Faiss: kind must be one of .*'hnsw'.*got 'pq'"):
         Faiss("pq")

@@ -221,6 +221,24 @@ def test_save_and_load(tmp_path, as_text):
     assert [entry.name for entry in (tmp_path / "deep").iterdir()] == ["index"]
 
 
+def test_a_backend_of_ones_own_is_given_to_load(tmp_path):
+    vectors, ids = catalogue(40)
+    index, queries = ItemIndex(Few(step=2)).build(vectors, ids), whole_numbers(6, 4)
+    index.save(tmp_path / "few")
+    again = ItemIndex.load(tmp_path / "few", Few(step=2))
+    assert again.backend == Few(step=2)
+    np.testing.assert_array_equal(again.search(queries, 9), index.search(queries, 9))
+    with pytest.raises(ValueError, match="a back-end of one's own, 'few'. Give it with the"):
+        ItemIndex.load(tmp_path / "few")
+    with pytest.raises(ValueError, match=r"with 'few' and the options \{'step': 2\}, got Few\(st"):
+        ItemIndex.load(tmp_path / "few", Few())
+    with pytest.raises(TypeError, match="takes a back-end with its options, got 'few'"):
+        ItemIndex.load(tmp_path / "few", "few")
+    ItemIndex().build(vectors, ids).save(tmp_path / "exact")
+    with pytest.raises(ValueError, match="was saved with 'exact' and the options"):
+        ItemIndex.load(tmp_path / "exact", Few())
+
+
 def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
