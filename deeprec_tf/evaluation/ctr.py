@@ -39,7 +39,8 @@ def evaluate_ctr(
         group: name of a column of `x`, or an array (N,) of any hashable values; with it GAUC
             is measured, weighted by impressions.
         batch_size: rows a step; a data set brings its own batches.
-        sample_weight: weight a row, or a dict of these by task name.
+        sample_weight: weight a row, or a dict of these by the task names of `y`; the rows of a
+            task that it leaves out weigh alike.
         verbose: 1 shows a progress bar.
 
     Returns:
@@ -48,8 +49,8 @@ def evaluate_ctr(
 
     Raises:
         ValueError: `y` missing; labels, weights or groups of another length; output not
-            understood, a task without output, no rows; and what the metrics raise, such as a
-            missing class.
+            understood, a task without output, weights of a task that `y` doesn't have, no rows;
+            and what the metrics raise, such as a missing class.
 
     Example:
         >>> inputs = keras.Input((1,), name="price")
@@ -85,6 +86,7 @@ def _predict(model, batches, group_column, verbose):
     rows: dict[str, Any] = {"tasks": {}, "group": []}
     for x, y, weight in batches:
         outputs = _by_task(model, _outputs(model, _only(x, read)), y)
+        _check_weights(weight, y)
         for task, (label, probability) in outputs.items():
             lists = rows["tasks"].setdefault(task, ([], [], []))
             lists[0].append(_column(label))
@@ -232,10 +234,26 @@ def _slice(values, part):
     return None if values is None else values[part]
 
 
+def _check_weights(weight, y):
+    """Weights by name are those of tasks that `y` has."""
+    if not isinstance(weight, Mapping):
+        return
+    if not isinstance(y, Mapping):
+        raise ValueError(
+            f"{_OWNER}: sample_weight is a dict by task name {sorted(weight)}, but y is not. Give "
+            "an array of weights, or both by task name."
+        )
+    unknown = sorted(set(weight) - set(y))
+    if unknown:
+        raise ValueError(
+            f"{_OWNER}: sample_weight names {unknown[0]!r}, but y has the tasks {sorted(y)}."
+        )
+
+
 def _task_weight(weight, task, count):
     if isinstance(weight, Mapping):
-        # A task that the dict leaves out weighs its rows equally.
-        weight = weight.get(task) if task else next(iter(weight.values()))
+        # A task that the dict leaves out weighs its rows equally; a single one has no other name.
+        weight = weight.get(task) if task else next(iter(weight.values()), None)
     return np.ones(count) if weight is None else _column(weight)
 
 

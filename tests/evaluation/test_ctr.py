@@ -153,6 +153,8 @@ class TestEvaluateCTR:
             (X, Y[:5], {}, "'price' of x has 23 rows, but the labels have 5"),
             (X, Y, {"sample_weight": np.ones(25)}, "sample_weight has 25 rows, but .* have 23"),
             (X, Y, {"sample_weight": {"ctr": Y[:3]}}, "'ctr' of sample_weight has 3 rows"),
+            (X, Y, {"sample_weight": {"ctr": WEIGHT}}, r"by task name \['ctr'\], but y is not"),
+            (X, {"ctr": Y}, {"sample_weight": {"cvr": WEIGHT}}, r"names 'cvr', but y .* \['ctr'\]"),
             (X, {"ctr": Y, "cvr": Y}, {}, r"tasks \['ctr', 'cvr'\], but the model has one output"),
             (X, Y, {"group": "user"}, "group names the column 'user', but x has"),
             (X, Y, {"group": [1, 2]}, "group has 2 rows, but the labels have 23"),
@@ -179,6 +181,16 @@ class TestEvaluateCTR:
     def test_task_errors(self, two_task_model, y, match):
         with pytest.raises(ValueError, match=match):
             evaluate_ctr(two_task_model, X, y)
+
+    def test_weights_by_name(self, model, two_task_model):
+        expected = evaluate_ctr(model, X, Y, sample_weight=WEIGHT)
+        assert evaluate_ctr(model, X, {"ctr": Y}, sample_weight={"ctr": WEIGHT}) == expected
+        assert evaluate_ctr(model, X, {"ctr": Y}, sample_weight={}) == evaluate_ctr(model, X, Y)
+        y, message = {"ctr": Y, "cvr": Y}, r"names 'cvrr', but y has the tasks \['ctr', 'cvr'\]"
+        with pytest.raises(ValueError, match=message):
+            evaluate_ctr(two_task_model, X, y, sample_weight={"ctr": WEIGHT, "cvrr": WEIGHT})
+        with pytest.raises(ValueError, match=message):
+            evaluate_ctr(two_task_model, dataset(X, y, {"cvrr": WEIGHT}))
 
     def test_groups_of_several_tasks_have_a_row_a_label(self, two_task_model):
         y = {"ctr": Y, "cvr": np.where(Y == 1, Y, np.nan)}
