@@ -36,8 +36,8 @@ def evaluate_ctr(
         y: labels 0 or 1, (N,) or (N, 1); for several tasks a dict (or DataFrame) by task
             name: the tasks to score, each over the rows whose label is not NaN. Left out when `x`
             is a data set.
-        group: name of a column of `x`, or an array (N,) of any hashable values; with it GAUC
-            is measured, weighted by impressions.
+        group: name of a column of `x`, or an array (N,) or (N, 1) of any hashable values; with
+            it GAUC is measured, weighted by impressions.
         batch_size: rows a step; a data set brings its own batches.
         sample_weight: weight a row, or a dict of these by the task names of `y`; the rows of a
             task that it leaves out weigh alike.
@@ -62,6 +62,8 @@ def evaluate_ctr(
         group_column, group = group, None
     else:
         group_column = None
+        if getattr(group, "ndim", 1) == 2:  # not a list of tuples
+            group = _column(group)
     if _is_dataset(x):
         if y is not None or sample_weight is not None or group is not None:
             raise ValueError(

@@ -76,6 +76,12 @@ class TestEvaluateCTR:
         assert scores == evaluate_ctr(two_task_model, X, y, group=X["user_id"])
         assert "ctr_gauc" in scores
 
+    def test_groups_may_be_a_column(self, two_task_model):
+        y = {"ctr": np.where(np.arange(ROWS) == 5, np.nan, Y), "cvr": Y}
+        expected = evaluate_ctr(two_task_model, X, y, group=X["user_id"])
+        for column in (X["user_id"][:, None], pd.DataFrame({"user_id": X["user_id"]})):
+            assert evaluate_ctr(two_task_model, X, y, group=column) == expected
+
     def test_group_as_array_equals_group_as_column(self, model):
         assert evaluate_ctr(model, X, Y, X["user_id"]) == evaluate_ctr(model, X, Y, "user_id")
 
