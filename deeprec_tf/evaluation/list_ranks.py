@@ -30,7 +30,7 @@ def rank_in_lists(lists: Any, targets: Any, *, item_count: int, seen: Any = None
 
     Raises:
         TypeError: ids are no integers.
-        ValueError: numbers of rows differ, or a user has no target.
+        ValueError: numbers of rows differ, a user has no target, or an id is twice in a list.
 
     Example:
         >>> from deeprec_tf.evaluation import retrieval_metrics
@@ -44,6 +44,7 @@ def rank_in_lists(lists: Any, targets: Any, *, item_count: int, seen: Any = None
         raise TypeError(
             f"{owner}: lists must be integer ids (N, k), got {lists.dtype} of shape {lists.shape}."
         )
+    _refuse_twice(owner, lists)
     wanted = distinct(id_lists(owner, "targets", targets))
     past = id_lists(owner, "seen", [[]] * wanted.count if seen is None else seen)
     if not len(lists) == wanted.count == past.count:
@@ -74,3 +75,15 @@ def rank_in_lists(lists: Any, targets: Any, *, item_count: int, seen: Any = None
     first = np.searchsorted(rows, found)
     positions[first + np.arange(len(found)) - np.searchsorted(found, found)] = number
     return TargetRanks(rows, positions, lists, wanted.count, item_count)
+
+
+def _refuse_twice(owner, lists):
+    """Each item stands once in a list; 0, for none, as often as it likes."""
+    ordered = np.sort(lists, axis=1)
+    is_twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)
+    if is_twice.any():
+        row, place = np.argwhere(is_twice)[0]
+        raise ValueError(
+            f"{owner}: lists has the id {ordered[row, place]} twice in row {row}. Keep the first "
+            "and put 0 for the others."
+        )

@@ -26,6 +26,12 @@ def test_what_is_not_in_the_list_is_no_hit():
     assert found["mrr@3"] == pytest.approx(1 / 6) and found["coverage@3"] == pytest.approx(4 / 9)
 
 
+def test_none_may_come_often():
+    ranks = rank_in_lists([[-1, -1, 0, 4, 0], [0, 0, 0, -1, -1]], [[4], [4]], item_count=9)
+    assert ranks.positions.tolist() == [1.0, np.inf]
+    assert ranks.lists.tolist() == [[4, 0, 0, 0, 0], [0] * 5]
+
+
 def test_ids_of_any_size():
     users, large = 20_000, 10**15
     lists = np.arange(users)[:, None] % 3 + large + np.array([[2, 1]])
@@ -42,6 +48,8 @@ def test_ids_of_any_size():
         (([[0.5]], [[1]]), TypeError, "rank_in_lists: lists must be integer ids"),
         (([[1]], [[1], [2]]), ValueError, "one row a user, got 1, 2 and 2 rows"),
         (([[1], [2]], [[1], []]), ValueError, "no id in row 1"),
+        (([[7, 8], [5, 5]], [[9], [5]]), ValueError, "lists has the id 5 twice in row 1"),
+        (([[5, 2, 5], [7, 8, 1]], [[5], [9]]), ValueError, "lists has the id 5 twice in row 0"),
     ],
 )
 def test_errors(arguments, error, message):
