@@ -20,8 +20,8 @@ from deeprec_tf.evaluation.retrieval_metrics import (
 )
 from deeprec_tf.evaluation.target_ranks import (
     TargetRanks,
+    rank_by_function,
     rank_columns,
-    rank_targets,
     refuse_ids,
     with_ids,
 )
@@ -99,7 +99,10 @@ def evaluate_retrieval(
     elif callable(model):
         if items is not None or item is not None:
             raise ValueError(f"{_OWNER}: items and item are for models; a function scores all ids.")
-        ranks = rank_targets(_row_scores(model, x, len(targets)), targets, seen=seen, **settings)
+        wanted = id_lists(_OWNER, "targets", targets)
+        past = id_lists(_OWNER, "seen", [[]] * wanted.count if seen is None else seen)
+        scores = _row_scores(model, x, wanted.count)
+        ranks = rank_by_function(_OWNER, scores, wanted, past, any_seen=True, **settings)
     else:
         raise TypeError(
             f"{_OWNER}: model must be a keras.Model or a function, got {type(model).__name__}. "

@@ -91,11 +91,31 @@ def rank_targets(
                 f"targets and a column for each id, got {scores.shape}."
             )
         table, scores = scores, lambda rows: table[rows]
-    if wanted.count == 0:
+    past = id_lists(owner, "seen", [[]] * wanted.count if seen is None else seen)
+    return rank_by_function(
+        owner, scores, wanted, past, top=top, batch_size=batch_size, verbose=verbose
+    )
+
+
+def rank_by_function(
+    owner: str,
+    scores: Callable[[np.ndarray], Any],
+    targets: IdLists,
+    seen: IdLists,
+    *,
+    any_seen: bool = False,
+    top: int,
+    batch_size: int | None,
+    verbose: int,
+) -> TargetRanks:
+    """`rank_targets` with a function; `any_seen` lets seen ids without a score pass."""
+    if targets.count == 0:
         raise ValueError(f"{owner}: no rows to evaluate.")
     width = np.shape(scores(np.arange(1)))[-1]
-    past = id_lists(owner, "seen", [[]] * wanted.count if seen is None else seen)
-    for name, lists in (("targets", wanted), ("seen", past)):
+    if any_seen:
+        is_known = seen.ids < width
+        seen = IdLists(seen.rows[is_known], seen.ids[is_known], seen.count)
+    for name, lists in (("targets", targets), ("seen", seen)):
         refuse_ids(owner, name, lists, lists.ids >= width, f"ids must lie in 1..{width - 1}")
 
     def chunk(rows):
@@ -108,8 +128,8 @@ def rank_targets(
         return found[:, 1:]
 
     ranks = rank_columns(
-        owner, chunk, width - 1, wanted._replace(ids=wanted.ids - 1),
-        past._replace(ids=past.ids - 1), top=top, batch_size=batch_size, verbose=verbose,
+        owner, chunk, width - 1, targets._replace(ids=targets.ids - 1),
+        seen._replace(ids=seen.ids - 1), top=top, batch_size=batch_size, verbose=verbose,
     )  # fmt: skip
     return with_ids(ranks, np.arange(1, width))
 

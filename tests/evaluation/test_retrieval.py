@@ -207,6 +207,16 @@ class TestFunctions:
         )
         assert by_column == expected(scores)
 
+    def test_seen_ids_that_have_no_score_do_not_matter(self):
+        scores = np.array([[0.0, 0.1, 0.3, 0.2]])
+        found = evaluate_retrieval(
+            lambda rows: scores.repeat(len(rows), axis=0), [[2], [3]], [3, 1], seen=[[2], [9]],
+            k=1, metrics=["hr", "mrr"],
+        )  # fmt: skip
+        assert found == {"hr@1": 0.5, "mrr@1": 0.5}
+        with pytest.raises(ValueError, match=r"evaluate_retrieval: targets has the id 9 in row 1"):
+            evaluate_retrieval(lambda rows: scores.repeat(len(rows), axis=0), [[2], [3]], [3, 9])
+
     def test_novelty_needs_a_popularity(self):
         function = fit_popularity(SEEN, ITEMS)
         assert "novelty@3" not in evaluate_retrieval(function, SEEN, TARGETS, k=3)
