@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from deeprec_tf.data.ragged import is_missing_list
 
@@ -31,7 +32,7 @@ def id_lists(owner: str, name: str, values: Any) -> IdLists:
         owner: the calling function, for messages.
         name: of the argument, for messages.
         values: ids (N,), one a row; ids (N, T), padded with 0 on either side; or N lists, a
-            missing one (None, NaN) without ids.
+            missing one (None, NaN) without ids, or a `tf.RaggedTensor` (N, None).
 
     Raises:
         TypeError: not integers, or neither ids nor lists of them.
@@ -82,6 +83,12 @@ def _keys(*several: IdLists) -> list[np.ndarray]:
 
 
 def _flat(owner, name, values):
+    if isinstance(values, tf.RaggedTensor):
+        if values.shape.rank != 2:
+            raise TypeError(
+                f"{owner}: {name} must be a ragged tensor (N, None) of ids, got {values.shape}."
+            )
+        return values.value_rowids().numpy(), values.flat_values.numpy(), int(values.nrows())
     if isinstance(values, pd.Series):
         values = values.to_numpy()
     if not isinstance(values, np.ndarray | list | tuple):

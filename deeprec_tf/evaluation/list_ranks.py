@@ -20,7 +20,8 @@ def rank_in_lists(lists: Any, targets: Any, *, item_count: int, seen: Any = None
 
     Args:
         lists: ids of each user's items (N, k), best first; 0 and -1 for none, no id twice a row.
-        targets: what each user is to find: ids (N,); (N, M) padded with 0; or N lists.
+        targets: what each user is to find: ids (N,); (N, M) padded with 0; or N lists, also as a
+            `tf.RaggedTensor`.
         item_count: items in the catalogue, for the coverage.
         seen: ids that are taken out of the lists, in the same forms, targets excepted; none when
             left out.

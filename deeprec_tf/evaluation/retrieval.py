@@ -59,7 +59,8 @@ def evaluate_retrieval(
         x: the users' inputs, one row a user: dict of arrays, DataFrame, or a finite
             `tf.data.Dataset` of batches; columns that the user tower doesn't read are allowed.
             For a function: whatever it takes that can be cut into rows.
-        targets: ids that each user is to find: (N,), one a user; (N, M) padded with 0; or N lists.
+        targets: ids that each user is to find: (N,), one a user; (N, M) padded with 0; or N lists,
+            also as a `tf.RaggedTensor`.
         items: the catalogue, one row an item: dict of arrays or DataFrame with the inputs of the
             item tower, the id among them; id 0 is left out. When left out, all ids of a
             `RecModel`, whose item tower reads an id alone or that has an `item_table`; with the

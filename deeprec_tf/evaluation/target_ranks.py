@@ -57,8 +57,8 @@ def rank_targets(
     Args:
         scores: array (N, V), column i the score of item i, column 0 ignored; or a function from
             an array of rows (B,) to their scores (B, V). -inf keeps an item out of the lists.
-        targets: what each user is to find, ids 1..V-1: (N,); (N, M) padded with 0; or N lists.
-            An id that comes twice counts once.
+        targets: what each user is to find, ids 1..V-1: (N,); (N, M) padded with 0; or N lists,
+            also as a `tf.RaggedTensor`. An id that comes twice counts once.
         seen: ids that are not recommended again, in the same forms; nothing when left out. The
             inputs of the history column do.
         top: how many of each user's best items to list.

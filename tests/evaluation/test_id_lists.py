@@ -16,6 +16,8 @@ FORMS = {
     "a column of lists": pd.Series([[3, 1], [], [2]], index=[9, 8, 7]),
     "object array": pd.Series([(3, 1), (), (2,)]).to_numpy(),
     "tensor": tf.constant([[3, 1], [0, 0], [2, 0]]),
+    "ragged tensor": tf.ragged.constant([[3, 1], [], [2]], dtype="int32"),
+    "padded ragged tensor": tf.RaggedTensor.from_tensor([[3, 1], [0, 0], [0, 2]]),
 }
 
 
@@ -61,6 +63,10 @@ def test_errors():
         id_lists("f", "seen", [[1], [2, -4]])
     with pytest.raises(TypeError, match=r"got int64 of shape \(1, 1, 1\)"):
         id_lists("f", "seen", np.ones((1, 1, 1), np.int64))
+    with pytest.raises(TypeError, match=r"f: seen must be a ragged tensor .*\(2, None, None\)"):
+        id_lists("f", "seen", tf.ragged.constant([[[1]], [[2, 3], []]]))
+    with pytest.raises(TypeError, match="f: seen must hold integer ids, got float32"):
+        id_lists("f", "seen", tf.ragged.constant([[1.5], []]))
     with pytest.raises(TypeError, match="a list of ids in row 1"):
         id_lists("f", "seen", [[1, 2], 3])
 

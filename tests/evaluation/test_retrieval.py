@@ -207,6 +207,14 @@ class TestFunctions:
         )
         assert by_column == expected(scores)
 
+    def test_ragged_tensors(self):
+        seen = [row[row > 0].tolist() for row in SEEN]
+        function, targets = fit_popularity(seen, ITEMS), [[target] for target in TARGETS]
+        expected = evaluate_retrieval(function, seen, targets, seen=seen, k=3, batch_size=8)
+        ragged = {"targets": tf.ragged.constant(targets), "seen": tf.ragged.constant(seen)}
+        found = evaluate_retrieval(function, seen, **ragged, k=3, batch_size=8)
+        assert found == expected
+
     def test_seen_ids_that_have_no_score_do_not_matter(self):
         scores = np.array([[0.0, 0.1, 0.3, 0.2]])
         found = evaluate_retrieval(
