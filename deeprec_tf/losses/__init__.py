@@ -35,7 +35,7 @@ def get(loss: Any, *, owner: str = "losses.get", items: int | None = None) -> Ra
         items: number of items, which "gbce" needs.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: there is no such loss, or "gbce" without the number of items.
 
     Example:
         >>> get("triplet")
@@ -43,15 +43,20 @@ def get(loss: Any, *, owner: str = "losses.get", items: int | None = None) -> Ra
     """
     if isinstance(loss, RankingLoss):
         return loss
-    if loss == "gbce" and items is not None:
+    name = loss if isinstance(loss, str) else ""
+    if name == "gbce":
+        if items is None:
+            raise ValueError(
+                f"{owner}: 'gbce' needs the number of items. Give items=..., or GBCE(items)."
+            )
         return GBCE(items)
-    if loss not in _BY_NAME:
+    if name not in _BY_NAME:
         raise ValueError(
             f"{owner}: loss must be a deeprec_tf.losses.RankingLoss or one of "
             f"{(*_BY_NAME, 'gbce')}, got {loss!r}. Losses of labels and probabilities, such as "
             "'binary_crossentropy', belong to ranking models."
         )
-    return _BY_NAME[loss]()
+    return _BY_NAME[name]()
 
 
 __all__ = [

@@ -97,7 +97,10 @@ def test_get():
     ("call", "message"),
     [
         (lambda: losses.get("binary_crossentropy", owner="DSSM"), "DSSM: loss must be .*ranking"),
-        (lambda: losses.get("gbce"), "loss must be"),
+        (lambda: losses.get("gbce"), r"'gbce' needs the number of items. Give items=..., or GBCE"),
+        (lambda: losses.get(["bpr"], owner="DSSM"), r"DSSM: loss must be .*, got \['bpr'\]"),
+        (lambda: losses.get({"score": "gbce"}, items=9), "loss must be .*, got {'score'"),
+        (lambda: losses.get(BPR), "loss must be .*, got <class"),
         (lambda: BPRMax(-1), "BPRMax: regularization must be at least 0, got -1"),
         (lambda: Triplet(0), "Triplet: margin must be above 0, got 0"),
         (lambda: GBCE(1), "GBCE: items must be 2 or more, got 1"),
