@@ -34,6 +34,14 @@ def too_long(owner: str, name: str, steps: Any, maxlen: int) -> str:
     )
 
 
+def padding_in_front(owner: str, name: str, where: str) -> str:
+    """What to say of a sequence with padding before a real step."""
+    return (
+        f"{owner}: {name!r} has padding (0) before a real id{where}. Sequences are left-aligned: "
+        "put all padding at the end."
+    )
+
+
 def check_batch(
     feature_columns: Iterable[FeatureColumn],
     batch: Mapping[str, Any],
@@ -347,10 +355,8 @@ def check_alignment(
         gaps |= (real[..., 1:] & ~real[..., :-1]).any(axis=(1, 2))
     if gaps.any():
         row = _first_row(gaps)
-        raise ValueError(
-            f"{owner}: {column.name!r} has padding (0) before a real id in row {row}: "
-            f"{ids[row].tolist()}. Sequences are left-aligned: put all padding at the end."
-        )
+        where = f" in row {row}: {ids[row].tolist()}"
+        raise ValueError(padding_in_front(owner, column.name, where))
 
 
 def _check_lengths(

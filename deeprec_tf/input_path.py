@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
-from deeprec_tf.batches import check_alignment, check_batch, too_long
+from deeprec_tf.batches import check_alignment, check_batch
+from deeprec_tf.dataset_guards import known, left_aligned, short_enough
 from deeprec_tf.features import VarLenSparseFeat, input_specs
 from deeprec_tf.graph import left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
@@ -28,38 +29,6 @@ def without(x: Any, unused: Container[str]) -> Any:
     if not hasattr(x, "keys"):
         return x
     return {name: x[name] for name in x.keys() if name not in unused}
-
-
-def _known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
-    """The ids of a batch, refused in words where one lies outside its table."""
-    if not ids.dtype.is_integer or isinstance(ids, tf.RaggedTensor | tf.SparseTensor):
-        return ids
-    wide = tf.cast(ids, tf.int64)
-    outside = tf.logical_or(wide < 0, wide >= size)
-    message = (
-        f"{owner}: column {name} has an id outside 0..{size - 1}. Raise vocabulary_size, re-encode "
-        "the ids, or set use_hash=True. The batch has smallest and largest:"
-    )
-    smallest_and_largest = [tf.reduce_min(wide), tf.reduce_max(wide)]
-    with tf.control_dependencies(
-        [tf.debugging.Assert(~tf.reduce_any(outside), [message, *smallest_and_largest])]
-    ):
-        return tf.identity(ids)
-
-
-def _short_enough(owner: str, name: str, values: tf.Tensor, maxlen: int) -> tf.Tensor:
-    """The sequences of a batch, refused in words where they are longer than `maxlen`."""
-    if isinstance(values, tf.RaggedTensor | tf.SparseTensor) or (values.shape.rank or 0) < 2:
-        return values
-    steps = values.shape[1]
-    if steps is not None:
-        if steps > maxlen:
-            raise ValueError(too_long(owner, name, steps, maxlen))
-        return values
-    steps = tf.shape(values)[1]
-    message = too_long(owner, name, "too many", maxlen).replace("'", "")  # TensorFlow escapes them
-    with tf.control_dependencies([tf.debugging.Assert(steps <= maxlen, [message, steps])]):
-        return tf.identity(values)
 
 
 class InputPath(Model):
@@ -125,16 +94,22 @@ class InputPath(Model):
                 f"{owner}: {self._positive_item!r} is {item.min()} in row {int(item.argmin())}, "
                 "but id 0 is padding. Give items ids from 1."
             )
+        for column, in_groups in self._aligned():
+            if column.name in arrays:
+                check_alignment(owner, column, arrays[column.name], in_groups=in_groups)
+        return {name: string_keys_of_array(array) for name, array in arrays.items()}
+
+    def _aligned(self) -> list[tuple[VarLenSparseFeat, bool]]:
+        """The sequences whose padding must stand at the end, and whether in their groups, too."""
         by_place = left_aligned_inputs(self)
+        aligned = []
         for column in self.feature_columns:
             if not isinstance(column, VarLenSparseFeat) or column.length_name:
                 continue  # beside a length, check_batch has seen to it
             in_recall = self._positive_item is not None and column.combiner == "none"
-            if (in_recall or column.name in by_place) and column.name in arrays:
-                check_alignment(
-                    owner, column, arrays[column.name], in_groups=column.name in by_place
-                )
-        return {name: string_keys_of_array(array) for name, array in arrays.items()}
+            if in_recall or column.name in by_place:
+                aligned.append((column, column.name in by_place))
+        return aligned
 
     def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
         owner = f"{self.name}.{where}"
@@ -209,13 +184,17 @@ class InputPath(Model):
             spec.name: spec.column.maxlen for spec in input_specs(self.feature_columns).values()
             if spec.role != "length" and hasattr(spec.column, "maxlen")
         }
+        reads = self._predictor()[0] if where == "predict" else self
+        aligned = {column.name: in_groups for column, in_groups in reads._aligned()}
+        owner = f"{self.name}.{where}"
 
         def prepare(x, *rest):
             x = self._by_name(x, unused)
             if isinstance(x, dict):
                 x = {name: string_keys(values) for name, values in x.items()}
-                x |= {n: _known(self.name, n, x[n], sizes[n]) for n in x if n in sizes}
-                x |= {n: _short_enough(self.name, n, x[n], longest[n]) for n in x if n in longest}
+                x |= {n: known(self.name, n, x[n], sizes[n]) for n in x if n in sizes}
+                x |= {n: short_enough(self.name, n, x[n], longest[n]) for n in x if n in longest}
+                x |= {n: left_aligned(owner, n, x[n], aligned[n]) for n in x if n in aligned}
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]

@@ -16,7 +16,7 @@ CORE = {"features", "numeric", "batches", "graph", "array_dataset", "registry", 
         "tables", "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
         "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
-        "code_models", "text_items"}  # fmt: skip
+        "code_models", "text_items", "dataset_guards"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -34,8 +34,10 @@ RULES = {
     "metrics": ({"metrics"}, NUMERIC, set()),
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
+    "dataset_guards": ({"batches", "labels"}, {"tensorflow"}, set()),
     "input_path": (
-        {"batches", "array_dataset", "features", "graph", "string_keys", "labels"},
+        {"batches", "array_dataset", "features", "graph", "string_keys", "labels",
+         "dataset_guards"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "engine": (

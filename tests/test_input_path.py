@@ -158,3 +158,66 @@ def test_pooled_sequences_of_a_model_that_counts_steps_may_have_holes():
     tags = VarLenSparseFeat(SparseFeat("tags", 5, embedding_dim=4), maxlen=3)
     model = BST([*COLUMNS, tags], ["item_id"], **BST_SIZES)
     model.predict(batch(COLUMNS) | {"tags": np.array([[0, 1, 2]] * 4)}, verbose=0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_recall_refuses_padding_in_front_in_datasets(known):
+    model = sasrec()
+
+    def turned(data, name="hist_item_id"):
+        return data.map(lambda x, y: (x | {name: x[name] * tf.constant([0, 1, 1], "int64")}, y))
+
+    good = without_weight(batches(MAXLEN, known=known))
+    bad, message = turned(good), (
+        r"hist_item_id has padding \(0\) before a real id\. Sequences are left-aligned: put all "
+        r"padding at the end\. The first such row:.*\[0 2 2\]"
+    )
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"sasrec\.\w+: {message}"):
+            call(bad, verbose=0)
+        call(good, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"sasrec\.fit\(validation_data\): h"):
+        model.fit(good, validation_data=bad, verbose=0)
+
+
+def test_so_does_what_counts_steps_where_the_layer_that_counts_is_run():
+    def data(x):
+        return tf.data.Dataset.from_tensor_slices((x, Y)).batch(2)
+
+    bst = BST(COLUMNS, ["item_id"], **BST_SIZES)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"bst.predict: hist_item_id has padd"):
+        bst.predict(data(pre_padded(COLUMNS)), verbose=0)
+    dien = DIEN(WITH_NEGATIVES, ["item_id"], hidden_units=(4,))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="dien.fit: .*has padding"):
+        dien.fit(data(pre_padded(WITH_NEGATIVES)), verbose=0)
+    assert dien.predict(data(pre_padded(WITH_NEGATIVES)), verbose=0).shape == (4, 1)
+    din_columns = [ITEM, PRICE, history("hist_item_id")]
+    model = DIN(din_columns, ["item_id"], hidden_units=(4,))
+    model.fit(data(pre_padded(din_columns)), verbose=0)
+
+
+@pytest.mark.parametrize("sessions", [[[0, 0], [1, 2]], [[1, 2], [0, 3]]])
+def test_sessions_in_datasets_stand_in_front(sessions):
+    past = SparseFeat("hist_item_id", ITEMS, embedding_dim=4, embedding_name="item_id")
+    columns = [ITEM, VarLenSparseFeat(past, maxlen=3, group=2)]
+    model = DSIN(columns, ["item_id"], num_heads=2, hidden_units=(4,))
+    x = {"item_id": [1, 2], "hist_item_id": [[[1, 2], [3, 0]]] * 2}
+    model.predict(tf.data.Dataset.from_tensor_slices(x).batch(2), verbose=0)
+    x["hist_item_id"] = [[[1, 2], [3, 0]], sessions]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="dsin.predict: hist_item_id has padd"):
+        model.predict(tf.data.Dataset.from_tensor_slices(x).batch(2), verbose=0)
+
+
+def test_texts_stand_in_front_too():
+    item = SparseFeat("item_id", 50, embedding_dim=4, use_hash=True, dtype="string")
+    past = SparseFeat("hist_item_id", 50, embedding_dim=4, embedding_name="item_id",
+                      use_hash=True, dtype="string")  # fmt: skip
+    model = BST([item, VarLenSparseFeat(past, maxlen=3)], ["item_id"], **BST_SIZES)
+
+    def data(past):
+        x = {"item_id": ["a", "b"], "hist_item_id": [["a", "b", ""], past]}
+        return tf.data.Dataset.from_tensor_slices(x).batch(2)
+
+    model.predict(data(["c", "", ""]), verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="hist_item_id has padding"):
+        model.predict(data(["", "", "c"]), verbose=0)
