@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
 from deeprec_tf.batches import check_alignment, check_batch
-from deeprec_tf.dataset_guards import known, left_aligned, short_enough
+from deeprec_tf.dataset_guards import known, left_aligned, short_enough, sound_labels
 from deeprec_tf.features import VarLenSparseFeat, input_specs
 from deeprec_tf.graph import left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
@@ -154,6 +154,11 @@ class InputPath(Model):
 
     def _labels(self, where: str, y: Any) -> Any:
         """Labels as float32 arrays of the outputs' rank; what does not fit is refused."""
+        outputs, rules = self._label_rules()
+        return clean_labels(f"{self.name}.{where}", y, outputs, **rules)
+
+    def _label_rules(self) -> tuple[Any, dict[str, Any]]:
+        """The outputs that have labels, and what these must be."""
         loss = getattr(self.loss, "name", self.loss)
         balance, task_types, classes = self.loss_balance, None, None
         is_recall = self.has_row_loss and balance is None
@@ -164,17 +169,17 @@ class InputPath(Model):
         of_classes = loss == "sparse_categorical_crossentropy" and not isinstance(outputs, dict)
         if of_classes and getattr(self.loss, "ignore_class", None) is None:
             classes = outputs.shape[-1]
-        return clean_labels(
-            f"{self.name}.{where}", y, outputs, binary=loss == "binary_crossentropy",
-            classes=classes, task_types=task_types,
-        )
+        binary = loss == "binary_crossentropy"
+        return outputs, {"binary": binary, "classes": classes, "task_types": task_types}
 
     def _prepare_dataset(
         self, where: str, dataset: tf.data.Dataset, unused: Container[str] = ()
     ) -> tf.data.Dataset:
-        """Hashes strings, checks ids and lifts labels in batches of the user's own dataset."""
+        """Hashes strings, checks and lifts in batches of the user's own dataset."""
+        rules = None
         if where != "predict":  # which reads no labels
             self.check_dataset(where, dataset.element_spec)
+            rules = self._label_rules()[1]
         parts = {c.name: getattr(c, "sparsefeat", c) for c in self.feature_columns}
         sizes = {
             name: part.vocabulary_size for name, part in parts.items()
@@ -199,6 +204,7 @@ class InputPath(Model):
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
                 )
+                y = y if rules is None else sound_labels(owner, y, **rules)
                 rest = (y, *rest[1:])
             return (x, *rest) if rest else x
 

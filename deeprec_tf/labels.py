@@ -141,11 +141,16 @@ def _numbers(what: str, values: Any) -> np.ndarray:
     """Labels (N, n) of a numeric dtype; strings and dates raise TypeError."""
     array = as_numbers(values)
     if not holds_numbers(array):
-        raise TypeError(
-            f"{what} must hold numbers, got dtype {array.dtype}. Encode the labels, 0 and 1 or "
-            "classes from 0 on: np.unique(labels, return_inverse=True)[1]."
-        )
+        raise TypeError(no_numbers(what, array.dtype))
     return array.reshape(len(array), -1)
+
+
+def no_numbers(what: str, dtype: Any) -> str:
+    """What to say of labels that are texts, times or objects."""
+    return (
+        f"{what} must hold numbers, got dtype {dtype}. Encode the labels, 0 and 1 or classes from "
+        "0 on: np.unique(labels, return_inverse=True)[1]."
+    )
 
 
 def _refuse_outside(what: str, array: np.ndarray, task_type: str | int) -> None:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat
-from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, SASRec
+from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, SASRec, SharedBottom
 from deeprec_tf.recall import next_item_columns
 from tests.models.samples import COLUMNS, ITEM, ITEMS, PRICE, WITH_NEGATIVES, batch, history
 
@@ -221,3 +221,98 @@ def test_texts_stand_in_front_too():
     model.predict(data(["c", "", ""]), verbose=0)
     with pytest.raises(tf.errors.InvalidArgumentError, match="hist_item_id has padding"):
         model.predict(data(["", "", "c"]), verbose=0)
+
+
+# ---- labels ------------------------------------------------------------------------------------
+
+NAN = np.nan
+USER = [SparseFeat("user", 5)]
+REFUSED = tf.errors.InvalidArgumentError
+
+
+def labelled(y, dtype="float32"):
+    """Four rows with these labels, in two batches."""
+    y = tf.nest.map_structure(lambda values: np.asarray(values, dtype), y)
+    return tf.data.Dataset.from_tensor_slices(({"user": [1, 2, 3, 4]}, y)).batch(2)
+
+
+def of_tasks(**labels):
+    y = {"ctr": [0, 1, 0, 1], "kind": [0, 1, 2, 3], "pay": [0.5, 7, -2, 1e6]} | labels
+    return labelled({task: np.array(values) for task, values in y.items()})
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype", "message"),
+    [
+        ([0, 1, NAN, 1], "float32", "holds NaN or infinity.*In models of several tasks NaN marks"),
+        ([0, 1, np.inf, 1], "float64", "holds NaN or infinity"),
+        ([0, -1, 1, 5], "int64", r"lies outside 0\.\.1\. Mend the label.*\[-1\]"),
+        ([0, 1, 1, 2.5], "float32", r"lies outside 0\.\.1.*\[2.5\]"),
+        ([0, 1, 1, 255], "uint8", r"lies outside 0\.\.1"),
+    ],
+)
+def test_labels_of_datasets_are_refused_as_those_of_arrays(labels, dtype, message):
+    model = LR(USER)
+    with pytest.raises(REFUSED, match=rf"lr\.evaluate: y {message}"):
+        model.evaluate(labelled(np.array(labels), dtype), verbose=0)
+    with pytest.raises(REFUSED, match=r"lr\.fit\(validation_data\): y "):
+        model.fit(labelled(np.ones(4)), validation_data=labelled(np.array(labels), dtype),
+                  verbose=0)  # fmt: skip
+    with pytest.raises(REFUSED, match=rf"lr\.fit: y {message}"):
+        model.fit(labelled(np.array(labels), dtype), verbose=0)
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.trainable_weights)
+    assert model.predict(labelled(np.array(labels), dtype), verbose=0).shape == (4, 1)
+
+
+def test_labels_of_datasets_that_fit():
+    for labels, dtype in (([0, 1, 0.5, 1], "float32"), ([0, 1, 0, 1], "uint8"),
+                          ([0, 1, 0, 1], "bool")):  # fmt: skip
+        LR(USER).fit(labelled(np.array(labels), dtype), verbose=0)
+    LR(USER, task="regression").fit(labelled(np.array([-3.0, 7, 0, 1])), verbose=0)
+    model = SharedBottom(USER, task_names=["kind"], task_types=[300], hidden_units=(2,))
+    model.fit(labelled(np.array([0, 255, 2, 1]), "uint8"), verbose=0)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(ignore_class=-1))
+    model.fit(labelled(np.array([0, -1, 2, 1])), verbose=0)
+
+
+@pytest.mark.parametrize("labels", [[0, 300, 1, 1], [0, -1, 1, 1], [0, 0.5, 1, 1]])
+def test_classes_of_datasets(labels):
+    model = SharedBottom(USER, task_names=["kind"], task_types=[300], hidden_units=(2,))
+    with pytest.raises(REFUSED, match=r"fit: y lies outside the classes 0\.\.299\. Mend"):
+        model.fit(labelled(np.array(labels)), verbose=0)
+
+
+def test_texts_as_labels_of_datasets():
+    with pytest.raises(TypeError, match="lr.fit: y must hold numbers, got dtype string. Encode"):
+        LR(USER).fit(labelled(np.array(["a", "b", "a", "b"]), str), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"ctr": [0, 1, 1, 2]}, r"y\[ctr\] lies outside 0\.\.1\. .*; NaN marks a row"),
+        ({"kind": [0, 1, 7, -1]}, r"y\[kind\] lies outside the classes 0\.\.3\. .*\[7 -1\]"),
+        ({"pay": [0, 1, np.inf, NAN]}, r"y\[pay\] holds infinity\. NaN marks a row without label"),
+    ],
+)
+def test_labels_of_several_tasks_in_datasets(labels, message):
+    model = SharedBottom(
+        USER, task_names=("ctr", "kind", "pay"), task_types=("binary", 4, "regression"),
+        hidden_units=(2,),
+    )  # fmt: skip
+    with pytest.raises(REFUSED, match=rf"shared_bottom\.fit: {message}"):
+        model.fit(of_tasks(**labels), verbose=0)
+    lacking = {task: [NAN, 1, NAN, 0] for task in ("ctr", "kind", "pay")}
+    model.fit(of_tasks(**lacking), verbose=0)
+    model.predict(of_tasks(**labels), verbose=0)
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.weights)
+
+
+def test_rewards_of_recall_are_finite():
+    def data(reward):
+        return without_weight(batches(MAXLEN, known=True)).map(lambda x, y: (x, y * reward))
+
+    model = sasrec()
+    model.fit(data(-2.5), verbose=0)
+    with pytest.raises(REFUSED, match="sasrec.fit: y holds NaN or infinity"):
+        model.fit(data(NAN), verbose=0)
