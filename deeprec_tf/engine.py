@@ -324,16 +324,13 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One gradient step on one batch of arrays."""
-        x = self._check_arrays("train_on_batch", x, y)
-        y = None if y is None else self._labels("train_on_batch", y)
-        sample_weight = self._weights("train_on_batch", sample_weight, x)
+        x, y, sample_weight = self._one_batch("train_on_batch", x, y, sample_weight)
         self._build_for_training((x, y, sample_weight))
         return super().train_on_batch(x, y, sample_weight=sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Loss and metrics of one batch of arrays."""
-        x = self._check_arrays("test_on_batch", x, y)
-        y = None if y is None else self._labels("test_on_batch", y)
+        x, y, sample_weight = self._one_batch("test_on_batch", x, y, sample_weight)
         return super().test_on_batch(x, y, sample_weight=sample_weight, **kwargs)
 
     def predict_on_batch(self, x):

@@ -210,6 +210,12 @@ class InputPath(Model):
 
         return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
+    def _one_batch(self, where, x, y, sample_weight):
+        """Arrays of one batch, checked as those of `fit` are."""
+        x = self._check_arrays(where, x, y)
+        y = None if y is None else self._labels(where, y)
+        return x, y, self._weights(where, sample_weight, x)
+
     def _prepare(self, where, x, y=None, sample_weight=None, batch_size=None, **kwargs):
         """What Keras is to be given for (x, y, sample_weight)."""
         if where == "fit":

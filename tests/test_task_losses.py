@@ -453,5 +453,6 @@ def test_datasets_of_batches():
 def test_weight_errors():
     with pytest.raises(ValueError, match=r"sample_weight has the shape \(6, 2\)"):
         built().fit(dict(X), Y, sample_weight=np.ones((6, 2)), verbose=0)
-    with pytest.raises(ValueError, match="sample_weight holds NaN"):
-        built().train_on_batch(dict(X), Y, sample_weight=np.full(6, NAN))
+    for call in (built().train_on_batch, built().test_on_batch):
+        with pytest.raises(ValueError, match=f"{call.__name__}: sample_weight holds NaN"):
+            call(dict(X), Y, sample_weight=np.full(6, NAN))
