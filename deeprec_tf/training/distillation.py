@@ -236,7 +236,9 @@ class _HintLoss(keras.layers.Layer):
         logit = ops.cast(logit, "float32")
         if self.prediction_layer.use_bias:
             logit = logit + self.prediction_layer.bias
-        loss = ops.mean(hint_losses(logit, teacher_logit, self.temperature))
+        hints = hint_losses(logit, teacher_logit, self.temperature)
+        count = ops.cast(ops.size(hints), "float32")  # a replica may have no rows
+        loss = ops.sum(hints) / ops.maximum(count, 1.0)
         self.tracker.update_state(loss)
         if training:
             self.add_loss(self.weight * loss)

@@ -10,6 +10,7 @@ from deeprec_tf.export import export_saved_model
 from deeprec_tf.models import DIEN, DeepFM
 from deeprec_tf.tables import table_values
 from deeprec_tf.training import distill
+from deeprec_tf.training.distillation import _HintLoss
 from tests.export.samples import lively
 from tests.models.samples import COLUMNS, LABELS, WITH_NEGATIVES, batch
 
@@ -181,6 +182,13 @@ def test_shared_lower_layers_are_the_teachers_tables():
     distill(teacher, trained, X, Y, share_lower_layers=True, verbose=0)
     moved = np.abs(table_values(trained, "user") - table_values(teacher, "user")).max()
     assert 0 < moved < 0.1, "copied, then trained on"
+
+
+def test_a_replica_without_rows_adds_nothing():
+    layer = _HintLoss(small().get_layer("probability"), 0.3, None)
+    none = np.zeros((0, 1), "float32")
+    layer(none, none, none, training=True)
+    np.testing.assert_array_equal(layer.losses, [0.0])
 
 
 def test_errors():

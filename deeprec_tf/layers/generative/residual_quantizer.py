@@ -63,7 +63,8 @@ class ResidualQuantizer(keras.layers.Layer):
             )
             total = total + chosen
             residual = residual - ops.stop_gradient(chosen)
-        self.add_loss(ops.mean(ops.cast(loss, "float32")))
+        rows = ops.cast(ops.shape(vectors)[0], "float32")  # a replica may have none
+        self.add_loss(ops.sum(ops.cast(loss, "float32")) / ops.maximum(rows, 1.0))
         return vectors + ops.stop_gradient(total - vectors)
 
     def start_from(self, centers):

@@ -47,7 +47,8 @@ class OrderPenalty(keras.layers.Layer):
         steps = [predictions[task] for task in self.tasks]
         excess = [ops.relu(after - before) for before, after in zip(steps, steps[1:], strict=False)]
         if excess and self.weight:
-            self.add_loss(self.weight * ops.mean(sum(excess)))
+            rows = ops.cast(ops.shape(excess[0])[0], "float32")  # a replica may have none
+            self.add_loss(self.weight * ops.sum(sum(excess)) / ops.maximum(rows, 1.0))
         return predictions
 
     def compute_output_shape(self, predictions_shape):

@@ -77,6 +77,12 @@ def test_levels_behind_a_revived_one_see_what_it_leaves_now():
     np.testing.assert_allclose(layer.call(vectors), vectors, atol=1e-6)
 
 
+def test_a_replica_without_rows_adds_nothing():
+    layer, _ = built()
+    layer(VECTORS[:0])
+    assert float(layer.losses[-1]) == 0
+
+
 def test_half_precision():
     layer, _ = built()
     layer.codebooks.assign(np.arange(24).reshape(2, 4, 3) * 1.0)

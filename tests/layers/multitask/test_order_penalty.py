@@ -27,6 +27,12 @@ def test_steps_in_order_cost_nothing():
     assert not alone.losses
 
 
+def test_a_replica_without_rows_adds_nothing():
+    layer = OrderPenalty(STEPS)
+    layer({name: values[:0] for name, values in STEPS.items()})
+    np.testing.assert_array_equal(layer.losses, [0.0])
+
+
 def test_config_and_errors():
     layer = OrderPenalty(["a", "b"], 0.3)
     assert OrderPenalty.from_config(layer.get_config()).get_config() == layer.get_config()
