@@ -16,6 +16,7 @@ from deeprec_tf.inputs import (
     field_lookup,
     linear_logit,
     merge_columns,
+    refuse_sequences,
 )
 from deeprec_tf.interactions import add_logits, interaction_columns, refuse_unread
 from deeprec_tf.layers.core.mlp import MLP
@@ -49,8 +50,8 @@ def DeepFM(
     """Linear part + factorization machine + tower over the same embeddings.
 
     Args:
-        linear_feature_columns: columns of the linear part; of everything when the second list
-            is left out.
+        linear_feature_columns: columns of the linear part, none for none; of everything when
+            the second list is left out.
         dnn_feature_columns: columns of the factorization machine and the tower; the categorical
             ones need one embedding_dim.
         hidden_units: widths of the tower; empty for a plain factorization machine.
@@ -68,8 +69,8 @@ def DeepFM(
         A compiled `RecModel` with output (B, 1) named `probability`.
 
     Raises:
-        ValueError: no categorical column, fields of different widths in one group, or a number
-            that only the tower would read where there is none.
+        ValueError: no categorical column, fields of different widths in one group, a column that
+            stays a sequence, or a number that only the tower would read where there is none.
 
     Example:
         >>> DeepFM([SparseFeat("user", 10), SparseFeat("item", 20)]).output_shape
@@ -86,6 +87,7 @@ def DeepFM(
     inputs = build_input_layers(feature_columns)
     tables = build_embedding_layers(columns, linear_feature_columns=linear)
     groups, dense = field_groups(columns, owner="DeepFM")
+    refuse_sequences("DeepFM", dense)
     if not hidden_units:
         refuse_unread("DeepFM", linear, dense)
 
@@ -97,7 +99,8 @@ def DeepFM(
         flat.append(keras.layers.Flatten(name=f"flat_{group}")(fields))  # (B, F·D)
 
     # First order.
-    logits.append(linear_logit(inputs, linear, tables))  # (B, 1)
+    if linear:
+        logits.append(linear_logit(inputs, linear, tables))  # (B, 1)
 
     # Higher orders by the tower.
     if hidden_units:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
+from deeprec_tf import DenseFeat, SparseFeat, VarLenDenseFeat, VarLenSparseFeat
 from deeprec_tf.layers import TableEmbedding
 from deeprec_tf.models import DeepFM
 from deeprec_tf.tables import set_table_values, table_values
@@ -100,3 +100,19 @@ def test_a_number_that_nothing_reads_is_refused():
     with pytest.raises(ValueError, match="DeepFM: 'price' is read by the tower alone.*Add 'price'"):
         DeepFM(FIELDS, [*FIELDS, PRICE], hidden_units=())
     DeepFM([*FIELDS, PRICE], hidden_units=())  # the linear part reads it
+
+
+def test_numbers_along_a_history_are_refused():
+    times = VarLenDenseFeat("times", 5)
+    with pytest.raises(ValueError, match="DeepFM: 'times' has no combiner.*Drop the column"):
+        DeepFM(FIELDS, [*FIELDS, times])
+
+
+def test_no_linear_part():
+    model = DeepFM([], FIELDS, hidden_units=())
+    randomize(model)
+    w = weights_of(model)
+    vectors = np.stack([table_values(model, c.name)[X[c.name]] for c in FIELDS], axis=1)
+    wanted = [sigmoid(value + w["probability/bias"][0]) for value in fm(vectors)[:, 0]]
+    x = {name: X[name] for name in ("user", "item", "city")}
+    np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], wanted, atol=1e-5)
