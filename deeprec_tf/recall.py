@@ -20,7 +20,7 @@ from deeprec_tf.inputs import Tensors, padding_mask, refuse_sequences
 from deeprec_tf.item_side import ItemSide as ItemSide
 from deeprec_tf.item_side import item_tower as item_tower
 from deeprec_tf.item_side import two_sided_tables as two_sided_tables
-from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.mlp import MLP, checked_widths
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
@@ -178,7 +178,7 @@ def tower_layers(
     unit_length: bool = True,
 ) -> list[Any]:
     """The layers of one of two towers: an MLP, a linear map to the last width, length 1."""
-    *inner_units, width = hidden_units
+    *inner_units, width = checked_widths(f"{side}_tower", hidden_units)
     layers = [
         MLP(inner_units, activation=activation, dropout=dropout, name=f"{side}_tower"),
         keras.layers.Dense(width, use_bias=False, name=f"{side}_projection"),

@@ -3,6 +3,7 @@
 import keras
 
 from deeprec_tf.layers.attention.local_activation_unit import LocalActivationUnit
+from deeprec_tf.layers.core.mlp import checked_widths
 from deeprec_tf.layers.core.valid_steps import steps_of
 
 
@@ -32,7 +33,7 @@ class AttentionPoolingLayer(keras.layers.Layer):
 
     def __init__(self, hidden_units=(80, 40), *, activation="dice", normalize=False, **kwargs):
         super().__init__(**kwargs)
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = checked_widths(self.name, hidden_units)
         self.activation = activation
         self.normalize = normalize
         self.unit = LocalActivationUnit(

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from deeprec_tf.layers.core.activations import activation_layer
-from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.mlp import MLP, checked_widths
 from deeprec_tf.layers.core.valid_steps import steps_of
 
 
@@ -40,7 +40,7 @@ class LocalActivationUnit(keras.layers.Layer):
 
     def __init__(self, hidden_units=(80, 40), *, activation="dice", normalize=False, **kwargs):
         super().__init__(**kwargs)
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = checked_widths(self.name, hidden_units)
         self.activation = activation
         self.normalize = normalize
         if not self.hidden_units:

@@ -1,5 +1,7 @@
 """The DNN tower."""
 
+from numbers import Integral, Real
+
 import keras
 
 from deeprec_tf.layers.core.activations import activation_layer
@@ -26,7 +28,8 @@ class MLP(keras.layers.Layer):
         Float tensor (..., hidden_units[-1]).
 
     Raises:
-        ValueError: as many dropouts as layers were not given, or one is outside [0, 1).
+        ValueError: a width is no positive integer, as many dropouts as layers were not given, or
+            one is outside [0, 1).
 
     Example:
         >>> MLP((8, 4))(keras.ops.ones((2, 3))).shape
@@ -37,17 +40,20 @@ class MLP(keras.layers.Layer):
         self, hidden_units, *, activation="relu", dropout=0.0, batch_norm=False, l2=0.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = checked_widths(self.name, hidden_units)
         self.activation = activation
-        self.dropout = dropout
         self.batch_norm = batch_norm
         self.l2 = l2
-        rates = [dropout] * len(self.hidden_units) if isinstance(dropout, int | float) else dropout
-        if len(rates) != len(self.hidden_units) or any(not 0 <= rate < 1 for rate in rates):
+        is_list = hasattr(dropout, "__iter__")
+        rates = tuple(dropout) if is_list else (dropout,) * len(self.hidden_units)
+        is_share = [isinstance(rate, Real) and 0 <= rate < 1 for rate in rates]
+        if len(rates) != len(self.hidden_units) or not all(is_share):
             raise ValueError(
                 f"{self.name}: dropout must be one number in [0, 1) or one for each of the "
                 f"{len(self.hidden_units)} layers, got {dropout!r}."
             )
+        rates = tuple(float(rate) for rate in rates)
+        self.dropout = rates if is_list else float(dropout)
         policy = self.dtype_policy
         self.blocks = []
         for i, (units, rate) in enumerate(zip(self.hidden_units, rates, strict=True)):
@@ -126,3 +132,24 @@ class MLP(keras.layers.Layer):
             "batch_norm": self.batch_norm,
             "l2": self.l2,
         }
+
+
+def checked_widths(owner, widths, *, argument="hidden_units"):
+    """Widths of layers as a tuple of Python's integers.
+
+    Args:
+        owner: what the message begins with.
+        widths: integers; none for no layer.
+        argument: the argument's name, for the message.
+
+    Raises:
+        ValueError: no list, or a width that is no positive integer.
+    """
+    values = tuple(widths) if hasattr(widths, "__iter__") else (None,)
+    for width in values:
+        if isinstance(width, bool) or not isinstance(width, Integral) or width < 1:
+            raise ValueError(
+                f"{owner}: {argument} must be a list of positive widths such as (64,), got "
+                f"{widths!r}."
+            )
+    return tuple(int(width) for width in values)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.mlp import MLP, checked_widths
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
@@ -28,7 +28,7 @@ class FeatureGate(keras.layers.Layer):
 
     def __init__(self, hidden_units=(64,), *, context_units=16, **kwargs):
         super().__init__(**kwargs)
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = checked_widths(self.name, hidden_units)
         self.context_units = context_units
         self.hidden = MLP(self.hidden_units, name="hidden", dtype=self.dtype_policy)
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.mlp import MLP, checked_widths
 
 _ACTIVATIONS = ("softmax", "sigmoid")
 
@@ -43,7 +43,7 @@ class ExpertGate(keras.layers.Layer):
                 f"{self.name}: activation must be one of {_ACTIVATIONS}, got {activation!r}."
             )
         self.activation = activation
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = checked_widths(self.name, hidden_units)
         self.hidden = MLP(self.hidden_units, name="hidden", dtype=self.dtype_policy)
 
     def build(self, selector_shape, experts_shape):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.mlp import MLP, checked_widths
 from deeprec_tf.layers.core.valid_steps import steps_of
 
 
@@ -50,7 +50,7 @@ class NextBehaviorLoss(keras.layers.Layer):
             raise ValueError(f"{self.name}: weight must be at least 0, got {weight}.")
         self.weight = weight
         self.aux_type = aux_type
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = checked_widths(self.name, hidden_units)
         self.tracker = keras.metrics.Mean(name=self.name)
 
     def build(

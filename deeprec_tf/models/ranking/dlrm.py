@@ -19,7 +19,7 @@ from deeprec_tf.inputs import (
     refuse_sequences,
 )
 from deeprec_tf.interactions import add_logits, interaction_columns
-from deeprec_tf.layers.core.mlp import MLP
+from deeprec_tf.layers.core.mlp import MLP, checked_widths
 from deeprec_tf.layers.interaction.inner_products import InnerProducts
 from deeprec_tf.registry import register_model
 from deeprec_tf.tasks import compiled, prediction
@@ -96,8 +96,9 @@ def DLRM(
     joined = []
     if dense:
         width = fields.shape[-1]
+        widths = checked_widths("DLRM", bottom_hidden_units, argument="bottom_hidden_units")
         bottom = MLP(
-            (*bottom_hidden_units, width), activation=activation, name="bottom_tower"
+            (*widths, width), activation=activation, name="bottom_tower"
         )(embedding_lookup(inputs, tables, dense))  # (B, D)
         number_field = keras.layers.Reshape((1, width), name="number_field")(bottom)
         fields = keras.layers.Concatenate(axis=1)([number_field, fields])  # (B, 1 + F, D)

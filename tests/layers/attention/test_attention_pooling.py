@@ -73,3 +73,8 @@ def test_padding_has_no_influence():
 def test_valid_steps_alone_give_the_same(rows, normalize):
     layer, _ = built(activation="dice", normalize=normalize)
     check_fast_form(layer, TARGET[rows], BEHAVIORS[rows], MASK[rows])
+
+
+def test_widths_are_a_list():
+    with pytest.raises(ValueError, match="hidden_units must be a list of positive widths"):
+        AttentionPoolingLayer(8)

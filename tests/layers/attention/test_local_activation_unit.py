@@ -109,3 +109,8 @@ def test_valid_steps_under_mixed_precision():
     layer.build(TARGET.shape, BEHAVIORS.shape)
     randomize(layer, scale=0.3)
     check_fast_form(layer, TARGET, BEHAVIORS, MASK, tolerance=0.05)
+
+
+def test_widths_are_a_list():
+    with pytest.raises(ValueError, match="hidden_units must be a list of positive widths"):
+        LocalActivationUnit(8)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,24 @@ def test_prelu_has_an_open_time_axis():
     layer = activation_layer("prelu")
     layer.build((None, None, 4))
     assert layer.alpha.shape == (4,)
+
+
+@pytest.mark.parametrize("hidden_units", [64, None, "64", (0,), (4, -1), (4.0,), (True,), ((4,),)])
+def test_bad_widths(hidden_units):
+    wanted = r"tower: hidden_units must be a list of positive widths such as \(64,\), got"
+    with pytest.raises(ValueError, match=wanted):
+        MLP(hidden_units, name="tower")
+
+
+@pytest.mark.parametrize("dropout", [None, (0.1, None), (0.1, "0.1")])
+def test_dropout_that_is_no_number(dropout):
+    with pytest.raises(ValueError, match="dropout must be one number"):
+        MLP((4, 4), dropout=dropout)
+
+
+@pytest.mark.parametrize("dropout", [np.float32(0.25), np.float16(0.25), np.array([0.25, 0.5])])
+def test_numpy_scalars_are_numbers(dropout):
+    config = MLP(np.array([4, 2]), dropout=dropout, name="tower").get_config()
+    assert json.loads(json.dumps({n: config[n] for n in ("hidden_units", "dropout")})) == {
+        "hidden_units": [4, 2], "dropout": np.asarray(dropout).tolist()
+    }  # fmt: skip

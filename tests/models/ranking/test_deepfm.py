@@ -116,3 +116,8 @@ def test_no_linear_part():
     wanted = [sigmoid(value + w["probability/bias"][0]) for value in fm(vectors)[:, 0]]
     x = {name: X[name] for name in ("user", "item", "city")}
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], wanted, atol=1e-5)
+
+
+def test_widths_are_a_list():
+    with pytest.raises(ValueError, match="tower: hidden_units must be a list of positive widths"):
+        DeepFM(FIELDS, hidden_units=64)

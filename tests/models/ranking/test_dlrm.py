@@ -96,3 +96,8 @@ GENRES = VarLenSparseFeat(SparseFeat("genres", 6, embedding_dim=3), 3, combiner=
 def test_errors(columns, message):
     with pytest.raises(ValueError, match=message):
         DLRM(columns)
+
+
+def test_widths_are_a_list():
+    with pytest.raises(ValueError, match="DLRM: bottom_hidden_units must be a list of positive"):
+        DLRM([*FIELDS, PRICE], bottom_hidden_units=8)

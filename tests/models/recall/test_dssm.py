@@ -71,6 +71,7 @@ def test_negatives_from_the_catalogue_need_the_items_features():
     ("call", "message"),
     [
         (lambda: DSSM([USER], [PRICE]), "the first of item_feature_columns must be the SparseFeat"),
+        (lambda: DSSM([USER], [ITEM], hidden_units=8), "user_tower: hidden_units must be a list"),
         (lambda: DSSM([USER], []), "the first of item_feature_columns"),
         (lambda: build(loss="binary_crossentropy"), "DSSM: loss must be"),
         (lambda: build(negatives="all", loss="bpr", item_table=PRICES), "negatives='all' is for"),
