@@ -108,12 +108,25 @@ def build_embedding_layers(
 
 
 def _owners(feature_columns: Iterable[FeatureColumn]) -> dict[str, SparseFeat]:
-    """By table, the column that brings start values, or else an initializer: it speaks for it."""
+    """By table, the column that brings start values, or else an initializer: it speaks for it.
+
+    Raises:
+        ValueError: two columns bring different start values to one table.
+    """
     owners: dict[str, SparseFeat] = {}
     for column in map(sparse_column, feature_columns):
         if column is not None:
             name = str(column.embedding_name)
-            owners[name] = max(owners.get(name, column), column, key=_says_of_its_table)
+            known = owners.get(name, column)
+            one, other = known.pretrained, column.pretrained
+            is_given = one is not None and other is not None and one is not other
+            if is_given and not np.array_equal(one, other):
+                raise ValueError(
+                    f"feature_columns: {known.name!r} and {column.name!r} share the table {name!r} "
+                    "but differ in pretrained. Give it to one of them, or give one of them another "
+                    "embedding_name."
+                )
+            owners[name] = max(known, column, key=_says_of_its_table)
     return owners
 
 

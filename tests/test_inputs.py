@@ -116,6 +116,17 @@ def test_the_column_with_start_values_speaks_for_the_table():
         np.testing.assert_array_equal(table.embeddings, start)
 
 
+def test_one_table_has_one_start():
+    start = np.arange(14.0).reshape(7, 2)
+    columns = [
+        SparseFeat(name, 7, embedding_dim=2, embedding_name="item", pretrained=values)
+        for name, values in (("item", start), ("same", start.copy()), ("other", start + 1))
+    ]
+    build_embedding_layers(columns[:2])
+    with pytest.raises(ValueError, match="'item' and 'other' share the table 'item' but differ in"):
+        build_embedding_layers(columns)
+
+
 def test_initializer_of_the_column():
     column = SparseFeat("user", 5, embeddings_initializer="ones")
     table = build_embedding_layers([column])["user"]
