@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from deeprec_tf.roles import histories_of
@@ -65,11 +66,12 @@ def level_windows(
     for name, value, may_lack in zip(names, (first, second), (False, True), strict=True):
         if may_lack and value in (None, 0):
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(
                 f"{owner}: hierarchical_params[{name!r}] must be an integer of at least 1"
                 f"{', or None' if may_lack else ''}, got {value!r}."
             )
+    first, second = int(first), int(second or 0)
     wide = first * second if second else None
     narrow = math.ceil(num_layers / 2) if num_layers > 1 else 0
     return [first] * narrow + [wide] * (num_layers - narrow)

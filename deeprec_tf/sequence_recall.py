@@ -5,6 +5,7 @@ Items with a bias, items that are compared by their cosine, pairs of dropouts.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import keras
@@ -79,11 +80,11 @@ def two_dropouts(dropout: Any, *, owner: str) -> tuple[float, float]:
     Raises:
         ValueError: neither, or outside [0, 1).
     """
-    pair = (dropout, dropout) if isinstance(dropout, int | float) else tuple(dropout)
+    pair = (dropout, dropout) if isinstance(dropout, Real) else tuple(dropout)
     if len(pair) != 2 or any(not 0 <= share < 1 for share in pair):
         raise ValueError(
             f"{owner}: dropout must be one number in [0, 1) or a pair, of the embeddings and of "
             f"the states, got {dropout!r}."
         )
-    return pair
+    return float(pair[0]), float(pair[1])
 

@@ -1,5 +1,7 @@
 """A small decoder over vectors: a transformer without words."""
 
+from numbers import Integral
+
 import keras
 
 from deeprec_tf.layers.attention.causal_block import CausalBlock
@@ -39,13 +41,13 @@ class CausalDecoder(keras.layers.Layer):
         for label, number in (
             ("num_layers", num_layers), ("num_heads", num_heads), ("maxlen", maxlen),
         ):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
                 raise ValueError(
                     f"{self.name}: {label} must be an integer of at least 1, got {number!r}."
                 )
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.maxlen = maxlen
+        self.num_layers = int(num_layers)
+        self.num_heads = int(num_heads)
+        self.maxlen = int(maxlen)
         self.dropout = dropout
         policy = self.dtype_policy
         self.drop = Dropout(dropout, dtype=policy)

@@ -1,5 +1,7 @@
 """Dropout, by draws of 16 bits."""
 
+from numbers import Real
+
 import keras
 from keras import ops
 
@@ -37,8 +39,9 @@ class Dropout(DrawingLayer):
     """
 
     def __init__(self, rate, *, seed=None, **kwargs):
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < 1:
             raise ValueError(f"Dropout: rate must be a number in [0, 1), got {rate!r}.")
+        rate = float(rate)
         dropped = min(round(rate * LEVELS), LEVELS - 1)
         super().__init__(seed=seed, draws=dropped > 0, **kwargs)
         self.rate = rate

@@ -1,5 +1,7 @@
 """The interacting layer of AutoInt: self-attention among the fields."""
 
+from numbers import Integral
+
 import keras
 from keras import ops
 
@@ -49,7 +51,7 @@ class InteractingLayer(keras.layers.Layer):
     ):  # fmt: skip
         super().__init__(**kwargs)
         for label, value in (("num_heads", num_heads), ("head_size", head_size)):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"{self.name}: {label} must be a positive integer, got {value!r}.")
         if residual not in (True, False, "project"):
             raise ValueError(
@@ -57,12 +59,12 @@ class InteractingLayer(keras.layers.Layer):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"{self.name}: dropout must lie in [0, 1), got {dropout!r}.")
-        self.num_heads = num_heads
-        self.head_size = head_size
+        self.num_heads = int(num_heads)
+        self.head_size = int(head_size)
         self.residual = residual
         self.projection_relu = projection_relu
         self.scaled_scores = scaled_scores
-        self.dropout = dropout
+        self.dropout = float(dropout)
         self.drop = Dropout(dropout, dtype=self.dtype_policy) if dropout else None
 
     def build(self, fields_shape):

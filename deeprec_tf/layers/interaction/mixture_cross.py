@@ -1,6 +1,7 @@
 """One layer of DCN-V2's mixture of low-rank cross experts."""
 
 import math
+from numbers import Integral
 
 import keras
 from keras import ops
@@ -43,16 +44,16 @@ class MixtureCross(keras.layers.Layer):
 
     def __init__(self, low_rank=32, num_experts=4, *, gate_activation="softmax", **kwargs):
         super().__init__(**kwargs)
-        self.low_rank = low_rank
-        self.num_experts = num_experts
-        self.gate_activation = gate_activation
         for name, value in (("low_rank", low_rank), ("num_experts", num_experts)):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"{self.name}: {name} must be a positive integer, got {value!r}.")
         if gate_activation not in _GATES:
             raise ValueError(
                 f"{self.name}: gate_activation must be one of {_GATES}, got {gate_activation!r}."
             )
+        self.low_rank = int(low_rank)
+        self.num_experts = int(num_experts)
+        self.gate_activation = gate_activation
 
     def build(self, x0_shape, x_shape):
         """Creates V, C, U, b and the gate; each expert's matrix starts as Glorot's of its own."""

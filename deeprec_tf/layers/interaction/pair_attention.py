@@ -1,5 +1,7 @@
 """Attention over field pairs."""
 
+from numbers import Integral
+
 import keras
 import numpy as np
 from keras import ops
@@ -36,16 +38,16 @@ class PairAttention(keras.layers.Layer):
 
     def __init__(self, attention_units=16, *, dropout=0.0, l2=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.attention_units = attention_units
-        self.dropout = dropout
-        self.l2 = l2
-        if not isinstance(attention_units, int) or attention_units < 1:
+        if not isinstance(attention_units, Integral) or attention_units < 1:
             raise ValueError(
                 f"{self.name}: attention_units must be one positive integer, the width of the "
                 f"attention network, got {attention_units!r}."
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"{self.name}: dropout must be in [0, 1), got {dropout!r}.")
+        self.attention_units = int(attention_units)
+        self.dropout = float(dropout)
+        self.l2 = l2
         self.drop = Dropout(dropout, name="dropout", dtype="float32")
 
     def build(self, fields_shape):

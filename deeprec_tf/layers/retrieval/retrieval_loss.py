@@ -1,6 +1,7 @@
 """The loss of a positive item against candidates."""
 
 import math
+from numbers import Real
 
 import keras
 import numpy as np
@@ -57,15 +58,15 @@ class RetrievalLoss(keras.layers.Layer):
     def __init__(self, loss, temperature=1.0, *, hardest=(), similar=(), has_bias=False, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
-        self.temperature = temperature
         self.hardest = list(hardest)
         self.similar = list(similar)
         self.has_bias = has_bias
-        is_number = isinstance(temperature, int | float) and temperature > 0
+        is_number = isinstance(temperature, Real) and temperature > 0
         if temperature != "learned" and not is_number:
             raise ValueError(
                 f"{self.name}: temperature must be above 0 or 'learned', got {temperature!r}."
             )
+        self.temperature = float(temperature) if is_number else temperature
 
     def build(self, queries_shape, *args, **kwargs):
         """Makes the learned scale."""

@@ -40,3 +40,10 @@ def test_a_later_step_moves_no_earlier_one():
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         CausalDecoder(*arguments)
+
+
+def test_numpy_scalars_are_numbers():
+    given = dict(num_layers=np.int64(1), num_heads=np.int32(2), maxlen=np.int64(3))
+    config = CausalDecoder(**given).get_config()
+    assert {name: config[name] for name in given} == given
+    assert {type(config[name]) for name in given} <= {int, float}

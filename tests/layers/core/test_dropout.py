@@ -113,3 +113,9 @@ def test_weights_of_another_rate_can_be_loaded(before, after, tmp_path):
         np.testing.assert_array_equal(
             new.layers[1].seed_generator.state, old.layers[1].seed_generator.state
         )
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_numpy_scalars_are_numbers(kind):
+    rate = Dropout(kind(0.25)).get_config()["rate"]
+    assert type(rate) is float and rate == 0.25

@@ -86,3 +86,10 @@ def test_dropout_works_in_training_alone():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         InteractingLayer(**options)
+
+
+def test_numpy_scalars_are_numbers():
+    given = dict(num_heads=np.int64(1), head_size=np.int32(3), dropout=np.float32(0.25))
+    config = InteractingLayer(**given).get_config()
+    assert {name: config[name] for name in given} == given
+    assert {type(config[name]) for name in given} <= {int, float}

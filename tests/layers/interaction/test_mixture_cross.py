@@ -88,3 +88,10 @@ def test_each_expert_starts_as_a_matrix_of_its_own_size():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         MixtureCross(**options)
+
+
+def test_numpy_scalars_are_numbers():
+    given = dict(low_rank=np.int64(2), num_experts=np.int32(3))
+    config = MixtureCross(**given).get_config()
+    assert {name: config[name] for name in given} == given
+    assert {type(config[name]) for name in given} <= {int, float}

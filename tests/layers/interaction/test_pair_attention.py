@@ -67,3 +67,10 @@ def test_errors(options, message):
 def test_one_field_has_no_pair():
     with pytest.raises(ValueError, match="pairs need two fields or more, got 1"):
         PairAttention()(FIELDS[:, :1])
+
+
+def test_numpy_scalars_are_numbers():
+    given = dict(attention_units=np.int64(3), dropout=np.float32(0.25))
+    config = PairAttention(**given).get_config()
+    assert {name: config[name] for name in given} == given
+    assert {type(config[name]) for name in given} <= {int, float}

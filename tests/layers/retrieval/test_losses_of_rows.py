@@ -215,3 +215,8 @@ def test_configuration():
 def test_errors(layer):
     with pytest.raises(ValueError, match="temperature must be above 0"):
         layer(0.0)
+
+
+def test_a_temperature_of_numpy_is_a_number():
+    layer = RetrievalLoss(Softmax(), np.float32(0.25))
+    assert type(layer.temperature) is float and layer.temperature == 0.25

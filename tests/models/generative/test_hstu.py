@@ -131,7 +131,8 @@ def test_a_user_feature_is_seen_by_every_step():
 
 @pytest.mark.parametrize(
     ("layers", "second", "wanted"),
-    [(1, 5, [50]), (2, 5, [10, 50]), (3, None, [10, 10, None]), (4, 0, [10, 10, None, None])],
+    [(1, 5, [50]), (2, np.int64(5), [10, 50]), (3, None, [10, 10, None]),
+     (4, 0, [10, 10, None, None])],
 )
 def test_levels(layers, second, wanted):
     windows = {"level1_window_size": 10, "level2_window_size": second}
