@@ -26,7 +26,7 @@ def diversify(scores: Any, categories: Any, k: int, weight: float = 0.0) -> np.n
         the first.
 
     Raises:
-        ValueError: shapes differ, or k or the weight is out of its range.
+        ValueError: shapes differ, a score is NaN, or k or the weight is out of its range.
 
     Example:
         >>> diversify([[3.0, 2.9, 2.0]], [["a", "a", "b"]], k=2, weight=1.0).tolist()
@@ -40,6 +40,12 @@ def diversify(scores: Any, categories: Any, k: int, weight: float = 0.0) -> np.n
         raise ValueError(
             "diversify: scores and categories must have one shape (N, M), got "
             f"{scores.shape} and {categories.shape}."
+        )
+    if np.isnan(scores).any():
+        row, place = np.argwhere(np.isnan(scores))[0]
+        raise ValueError(
+            f"diversify: scores must be numbers, but row {row} has NaN at place {place}. Give -inf "
+            "where there is no candidate."
         )
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"diversify: k must be from 1 to {scores.shape[1]}, got {k!r}.")
