@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,9 @@ def mine_hard_negatives(
 
 def _checked_ranks(ranks: Any, items: int) -> tuple[int, int]:
     is_pair = isinstance(ranks, tuple | list) and len(ranks) == 2
-    if not is_pair or not all(isinstance(rank, int) for rank in ranks):
+    if not is_pair or any(isinstance(n, bool) or not hasattr(n, "__index__") for n in ranks):
         raise ValueError(f"{_OWNER}: ranks must be (first, last), two integers, got {ranks!r}.")
-    first, last = ranks
+    first, last = map(operator.index, ranks)
     if not 1 <= first <= last <= items:
         raise ValueError(
             f"{_OWNER}: ranks must satisfy 1 <= first <= last <= {items}, the number of items, "

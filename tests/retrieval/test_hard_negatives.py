@@ -76,6 +76,15 @@ def test_the_seed_decides(mined):
     assert (first != other).mean() > 0.8
 
 
+def test_ranks_of_numpy(mined):
+    index, queries, positives, _, _ = mined
+    drawn, wanted = (
+        mine_hard_negatives(index, queries, positives, ranks=ranks)
+        for ranks in ((np.int64(2), np.int32(5)), (2, 5))
+    )
+    np.testing.assert_array_equal(drawn, wanted)
+
+
 def test_several_interests_and_text_ids():
     index = ItemIndex().build(np.eye(4), ["a", "b", "c", "d"])
     queries = [[[3.0, 0, 0, 0], [0, 2.0, 0, 0]], [[0, 0, 0, 1.0], [0, 0, 0.5, 0]]]
@@ -129,7 +138,9 @@ def test_what_was_mined_is_trained_against():
 
 ERRORS = {
     "ranks must satisfy 1 <= first <= last <= 5": [{"ranks": (1, 6)}, {"ranks": (0, 2)}, {}],
-    "ranks must be \\(first, last\\), two integers": [{"ranks": (1.0, 2)}, {"ranks": 3}],
+    "ranks must be \\(first, last\\), two integers": [
+        {"ranks": (1.0, 2)}, {"ranks": 3}, {"ranks": (True, 2)}
+    ],
     "number must be a whole number of at least 1": [{"ranks": (1, 2), "number": 0}],
     "exclude has 1 rows, the queries have 2": [{"ranks": (1, 2), "exclude": [[1]]}],
 }
