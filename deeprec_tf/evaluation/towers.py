@@ -47,14 +47,14 @@ class Towers:
                 f"{owner}: column {id_name!r} of items must hold one integer id a row, got "
                 f"{ids.dtype} of shape {ids.shape}."
             )
-        self.ids, first = np.unique(ids, return_index=True)
-        if len(self.ids) < len(ids):
-            values, counts = np.unique(ids, return_counts=True)
-            raise ValueError(f"{owner}: items has the id {values[counts > 1][0]} twice.")
-        self.ids, first = self.ids[self.ids > 0].astype(np.int64), first[self.ids > 0]
-        if len(self.ids) == 0:
+        rows = np.flatnonzero(ids > 0)
+        if len(rows) == 0:
             raise ValueError(f"{owner}: items has no item (0 is padding).")
-        self._features = take(features, first)
+        values, first, counts = np.unique(ids[rows], return_index=True, return_counts=True)
+        if len(values) < len(rows):
+            raise ValueError(f"{owner}: items has the id {values[counts > 1][0]} twice.")
+        self.ids = values.astype(np.int64)
+        self._features = take(features, rows[first])
 
     def user_vectors(self, x: Any, batch_size: int) -> np.ndarray:
         """(N, D), or (N, K, D) with several interests."""

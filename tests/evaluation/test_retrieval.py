@@ -110,9 +110,10 @@ class TestModels:
 
     def test_row_of_the_padding_is_no_item(self, category_model):
         whole = catalogue()
-        padded = {name: np.append(column, 0) for name, column in whole.items()}
         one = evaluate_retrieval(category_model, X, TARGETS, items=whole)
-        assert evaluate_retrieval(category_model, X, TARGETS, items=padded) == one
+        for zeros in ([0], [0, 0]):
+            padded = {name: np.concatenate([zeros, column]) for name, column in whole.items()}
+            assert evaluate_retrieval(category_model, X, TARGETS, items=padded) == one
 
     def test_data_frames_data_sets_and_further_columns(self, category_model):
         one = evaluate_retrieval(category_model, X, TARGETS, items=catalogue(), seen=SEEN)
@@ -295,7 +296,7 @@ class TestErrors:
     def test_catalogue(self, model):
         for ids, message in (
             ([1, 2, 2], "items has the id 2 twice"),
-            ([0], "items has no item"),
+            ([0, 0], "items has no item"),
             ([1.5], "must hold one integer id a row, got float64"),
         ):
             with pytest.raises(ValueError, match=message):
