@@ -20,6 +20,9 @@ _POINTS = 39  # items a list must have, or FAISS warns that its mean is badly kn
 class Faiss(Backend):
     """Search by FAISS: `pip install "deeprec-tf[faiss]"`.
 
+    Which of the items with equal scores at place k it proposes is its own affair: with vectors that
+    stand there twice, `recall_against_exact` is below 1 even for "flat".
+
     Args:
         kind: "flat": every item; "ivf": items in lists around centres, of which the nearest are
             looked through; "hnsw": a graph of neighbors.
