@@ -64,8 +64,8 @@ def items_among(
     by_name = {column.name: column for column in columns if pads_with_zero(column)}
     first = columns[0].name if columns else None
     for name in (named, getattr(tower, "_positive_item", None), first):
-        if name in by_name and arrays[name].ndim == 1:
-            return arrays[name] != 0
+        if name in by_name and arrays[name].size == len(arrays[name]):  # (V,) or (V, 1)
+            return arrays[name].reshape(-1) != 0
     return None
 
 

@@ -133,6 +133,8 @@ def test_padding_is_no_item_whatever_the_ids(item_fields, form):
     items = {"item_id": np.arange(50), "cate_id": np.arange(50) % 5, "key": KEYS}
     index = ItemIndex.of_model(model, items, form(KEYS))
     named = ItemIndex.of_model(model, items, "item_id")
+    column = ItemIndex.of_model(model, items | {"item_id": items["item_id"][:, None]}, form(KEYS))
+    np.testing.assert_array_equal(column.ids, index.ids)
     assert index.ids.astype(int).tolist() == KEYS[1:].tolist()
     np.testing.assert_array_equal(index.vectors, named.vectors)
     with pytest.raises(ValueError, match=r"ids must have shape \(50,\), .* got \(49,\)"):
