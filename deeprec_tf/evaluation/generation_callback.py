@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 
 from deeprec_tf.engine import part_of
@@ -29,7 +31,9 @@ class GenerationEvaluation(keras.callbacks.Callback):
             and the ids that each user is to find, in the forms of `rank_in_lists`.
         item_count: items in the catalogue, for the coverage.
         seen: ids that are taken out of the lists; none when left out.
-        k: length of the lists, or several of them; the model's `num_results` must hold them.
+        k: length of the lists, or several of them; the model's `num_results` must hold them, and
+            beside them those seen items that the model doesn't leave out itself, as it does by
+            default with those of `hist_item_id`. A warning says so once where lists are shorter.
         metrics: names of the metrics, as in `retrieval_metrics`.
         batch_size: users a step.
         every: measure after every so many epochs; in the epochs between the keys are absent.
@@ -62,6 +66,7 @@ class GenerationEvaluation(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.every = every
         self._generator = None
+        self._has_warned = False
 
     def on_train_begin(self, logs=None):
         """Cuts the part that answers: once, since it shares the model's weights."""
@@ -89,5 +94,19 @@ class GenerationEvaluation(keras.callbacks.Callback):
             {name: x[name] for name in names}, batch_size=self.batch_size, verbose=0
         )
         ranks = rank_in_lists(found["ids"], targets, item_count=self.item_count, seen=self.seen)
+        self._warn_of_short_lists(found["ids"], ranks.lists)
         scores = retrieval_metrics(ranks, k=self.k, metrics=self.metrics)
         logs.update({f"val_{name}": score for name, score in scores.items()})
+
+    def _warn_of_short_lists(self, ids, lists):
+        """Lists that were full and hold fewer than k items without the seen ones."""
+        longest, results = max(self.k), ids.shape[1]
+        is_short = (ids > 0).all(axis=1) & ((lists > 0).sum(axis=1) < longest)
+        if is_short.any() and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"{_OWNER}: {is_short.sum()} of {len(ids)} lists hold fewer than {longest} items "
+                f"without the seen ones, so metrics at {longest} may be too low. Build "
+                f"{self.model.name} with a num_results, now {results}, that holds seen items too.",
+                stacklevel=2,
+            )

@@ -35,7 +35,7 @@ def tiger(num_results=5):
 
 
 def test_logs_are_the_lists_of_the_epoch():
-    x, model, by_hand = rows(), tiger(), []
+    x, model, by_hand = rows(), tiger(num_results=6), []
     seen = [[1 + (item + 5) % ITEMS] for item in x["item_id"]]
 
     def measure(epoch, logs):
@@ -75,6 +75,25 @@ def test_colarec_is_measured_too():
     by_hand = np.mean([t[0] in row for t, row in zip(targets, found.tolist(), strict=True)])
     assert all(len(t) == 1 for t in targets)
     assert history["val_recall@5"][-1] == pytest.approx(by_hand)
+
+
+def test_lists_that_seen_items_make_too_short():
+    x, model = rows(), tiger()
+    asked = {name: x[name] for name in ("user_id", "hist_item_id")}
+    found = inference_model(model).predict(asked, verbose=0)["ids"]
+    is_other = found != x["item_id"][:, None]
+    seen = np.where(is_other, found, 0)[:, :2]
+    arguments = {"item_count": ITEMS, "seen": seen, "every": 2}
+    frozen = {"x": x, "epochs": 4, "batch_size": USERS, "verbose": 0}
+    model.optimizer.learning_rate = 0.0
+    one = GenerationEvaluation((x, x["item_id"]), k=(2, 5), **arguments)
+    with pytest.warns(UserWarning, match=r"40 of 40 lists hold fewer than 5 .* now 5,") as caught:
+        model.fit(**frozen, callbacks=[one])
+    assert len(caught) == 1
+    model.fit(**frozen, callbacks=[GenerationEvaluation((x, x["item_id"]), k=3, **arguments)])
+    # The model leaves out the history itself: it costs no places.
+    arguments["seen"] = x["hist_item_id"]
+    model.fit(**frozen, callbacks=[GenerationEvaluation((x, x["item_id"]), k=5, **arguments)])
 
 
 def test_every():
