@@ -141,7 +141,8 @@ def _check_label_rows(owner: str, labels: Any, rows: tuple[str, int] | None) -> 
     if labels is None or rows is None:
         return
     for key, value in labels.items() if isinstance(labels, Mapping) else (("y", labels),):
-        if hasattr(value, "__len__") and len(value) != rows[1]:
+        has_rows = hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+        if has_rows and len(value) != rows[1]:
             raise ValueError(
                 f"{owner}: the labels {key!r} have {len(value)} rows, the input {rows[0]!r} has "
                 f"{rows[1]}."

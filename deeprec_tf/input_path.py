@@ -121,9 +121,10 @@ class InputPath(Model):
         if sample_weight is not None:
             if y is None and (not self.has_row_loss or self.loss_balance is not None):
                 raise ValueError(f"{owner}: sample_weight was given without y.")
+            weights = self._weights(where, sample_weight, arrays[0])
             if y is None:
-                arrays += (np.ones((len(sample_weight), 1), "float32"),)
-            arrays += (self._weights(where, sample_weight, arrays[0]),)
+                arrays += (np.ones((len(weights), 1), "float32"),)
+            arrays += (weights,)
         if y is None and self.loss is not None:
             raise ValueError(f"{owner}: y is missing. Give one label a row.")
         return self._batches(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)

@@ -27,6 +27,13 @@ def map_named(function: Callable[[Any], Any], values: Any) -> Any:
     return function(values)
 
 
+def without_none(values: Any) -> Any:
+    """A dict by task name without the tasks that have nothing; anything else as it is."""
+    if not isinstance(values, Mapping):
+        return values
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _parts(values: Any) -> list[Any]:
     return list(values.values()) if isinstance(values, Mapping) else [values]
 
@@ -94,7 +101,7 @@ def clean_labels(
         return array.astype("float32")
 
     if isinstance(y, Mapping):
-        return {name: lift(values, outputs[name]) for name, values in y.items()}
+        return {name: lift(values, outputs[name]) for name, values in without_none(y).items()}
     return lift(y, outputs)
 
 
@@ -110,6 +117,7 @@ def _labels_of_tasks(
             f"are {list(outputs)}; NaN marks a row without label."
         )
     refuse_names(f"{owner}: y", y, outputs)
+    y = without_none(y)
     missing = [task for task, kind in task_types.items() if task not in y and kind != RETRIEVAL]
     if missing:
         raise ValueError(
@@ -142,6 +150,8 @@ def _numbers(what: str, values: Any) -> np.ndarray:
     array = as_numbers(values)
     if not holds_numbers(array):
         raise TypeError(no_numbers(what, array.dtype))
+    if array.ndim == 0:
+        raise ValueError(f"{what} is the single value {values!r}. Give one label a row.")
     return array.reshape(len(array), -1)
 
 
@@ -169,11 +179,30 @@ def _refuse_outside(what: str, array: np.ndarray, task_type: str | int) -> None:
 
 
 def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, Any]) -> Any:
-    """Weights as finite float32 arrays, one an input row; errors are ValueErrors."""
+    """Weights as finite float32 arrays, one an input row; a task whose weights are None has none.
+
+    Raises:
+        TypeError: weights that are no numbers.
+        ValueError: any others that don't fit.
+    """
     if isinstance(outputs, Mapping):
         sample_weight = by_column(sample_weight)
     refuse_names(f"{owner}: sample_weight", sample_weight, outputs)
-    weights = map_named(lambda w: np.asarray(w, "float32"), sample_weight)
+
+    def of_rows(values: Any) -> np.ndarray:
+        array = as_numbers(values)
+        if not holds_numbers(array):
+            raise TypeError(
+                f"{owner}: sample_weight must hold numbers, got dtype {array.dtype}. Give one "
+                "weight a row."
+            )
+        if array.ndim == 0:
+            raise ValueError(
+                f"{owner}: sample_weight is the single value {values!r}. Give one weight a row."
+            )
+        return array.astype("float32")
+
+    weights = map_named(of_rows, without_none(sample_weight))
     check_rows(f"{owner}: sample_weight", weights, x)
     for array in _parts(weights):
         if array.ndim > 1 and array[:1].size > 1:
@@ -223,7 +252,7 @@ def split_off(owner: str, x: Any, y: Any, sample_weight: Any, share: float) -> t
     def part(values, rows_of):
         if values is None:
             return None
-        return map_named(lambda v: np.asarray(v)[rows_of], values)
+        return map_named(lambda v: np.asarray(v)[rows_of], without_none(values))
 
     head, tail = slice(None, cut), slice(cut, None)
     inputs = {name: x[name] for name in names}

@@ -456,3 +456,38 @@ def test_weight_errors():
     for call in (built().train_on_batch, built().test_on_batch):
         with pytest.raises(ValueError, match=f"{call.__name__}: sample_weight holds NaN"):
             call(dict(X), Y, sample_weight=np.full(6, NAN))
+    for weights in (1.0, np.float32(2), {"pay": 1.0}):
+        with pytest.raises(ValueError, match="fit: sample_weight is the single value .*one weight"):
+            built().fit(dict(X), Y, sample_weight=weights, verbose=0)
+    for weights in (["a"] * 6, {"pay": ["a"] * 6}):
+        with pytest.raises(TypeError, match="fit: sample_weight must hold numbers, got dtype <U1"):
+            built().fit(dict(X), Y, sample_weight=weights, verbose=0)
+
+
+def test_none_among_weights_is_no_weights():
+    model, weights = built(), np.arange(6.0)
+    wanted = model.evaluate(dict(X), Y, sample_weight={"click": weights}, verbose=0)
+    with_none = {"click": weights, "pay": None}
+    np.testing.assert_allclose(
+        model.evaluate(dict(X), Y, sample_weight=with_none, verbose=0), wanted, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        model.evaluate(dict(X), Y, sample_weight={"click": None}, verbose=0),
+        model.evaluate(dict(X), Y, verbose=0), rtol=1e-6,
+    )  # fmt: skip
+    model.fit(dict(X), Y, sample_weight=with_none, validation_split=0.5, verbose=0)
+
+
+def test_none_among_labels_is_a_task_that_lacks():
+    for call in (built().fit, built().evaluate, built().test_on_batch):
+        quiet = {} if call.__name__ == "test_on_batch" else {"verbose": 0}
+        with pytest.raises(ValueError, match=rf"{call.__name__}: y lacks the task 'pay'"):
+            call(dict(X), {"click": LABELS, "pay": None}, **quiet)
+    with pytest.raises(ValueError, match="y lacks the task 'pay'"):
+        built().fit(dict(X), {"click": LABELS, "pay": None}, validation_split=0.5, verbose=0)
+    for single in (1.0, np.array(1.0)):
+        with pytest.raises(ValueError, match=r"y\['pay'\] is the single value .* one label a row"):
+            built().evaluate(dict(X), {"click": LABELS, "pay": single}, verbose=0)
+    model = SharedBottom(COLUMNS, task_names=["click"], **SIZES)
+    with pytest.raises(ValueError, match=r"fit: y is the single value 1\. Give one label a row"):
+        model.fit(dict(X), 1, verbose=0)
