@@ -18,6 +18,8 @@ _DENSE_DTYPES = ("float32", "float64", "int32", "int64")
 def _check_name(owner: str, label: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise TypeError(f"{owner}: {label} must be a non-empty string, got {value!r}.")
+    if "/" in value:
+        raise ValueError(f"{owner}: {label} {value!r} holds a '/', which names of layers can't.")
 
 
 def _check_count(owner: str, label: str, value: object, least: int = 1) -> None:
@@ -80,6 +82,7 @@ class SparseFeat:
         if self.embedding_name is None:
             object.__setattr__(self, "embedding_name", self.name)
         _check_name(owner, "embedding_name", self.embedding_name)
+        _check_name(owner, "group_name", self.group_name)
         if self.dtype not in _ID_DTYPES:
             raise ValueError(f"{owner}: dtype must be one of {_ID_DTYPES}, got {self.dtype!r}.")
         if self.dtype == "string" and not self.use_hash:
@@ -183,10 +186,9 @@ class VarLenSparseFeat:
                 f"{type(self.sparsefeat).__name__}."
             )
         owner = f"VarLenSparseFeat({self.name!r})"
-        _check_count(owner, "maxlen", self.maxlen)
-        _check_count(owner, "group", self.group)
-        object.__setattr__(self, "maxlen", int(self.maxlen))
-        object.__setattr__(self, "group", int(self.group))
+        for label in ("maxlen", "group"):
+            _check_count(owner, label, getattr(self, label))
+            object.__setattr__(self, label, int(getattr(self, label)))
         if self.combiner not in COMBINERS:
             raise ValueError(
                 f"{owner}: combiner must be one of {COMBINERS}, got {self.combiner!r}."
@@ -263,10 +265,9 @@ class VarLenDenseFeat:
     def __post_init__(self) -> None:
         _check_name("VarLenDenseFeat", "name", self.name)
         owner = f"VarLenDenseFeat({self.name!r})"
-        _check_count(owner, "maxlen", self.maxlen)
-        _check_count(owner, "dimension", self.dimension)
-        object.__setattr__(self, "maxlen", int(self.maxlen))
-        object.__setattr__(self, "dimension", int(self.dimension))
+        for label in ("maxlen", "dimension"):
+            _check_count(owner, label, getattr(self, label))
+            object.__setattr__(self, label, int(getattr(self, label)))
         if self.dtype not in _DENSE_DTYPES:
             raise ValueError(f"{owner}: dtype must be one of {_DENSE_DTYPES}, got {self.dtype!r}.")
         if self.length_name is not None:
@@ -381,10 +382,9 @@ def columns_to_config(feature_columns: Iterable[FeatureColumn]) -> list[dict[str
     def to_dict(column: Any) -> dict[str, Any]:
         out: dict[str, Any] = {"kind": type(column).__name__}
         for name in column.__dataclass_fields__:
-            if name == "_" or name in _UNSAVED:
-                continue
-            value = getattr(column, name)
-            out[name] = to_dict(value) if isinstance(value, SparseFeat) else value
+            if name != "_" and name not in _UNSAVED:
+                value = getattr(column, name)
+                out[name] = to_dict(value) if isinstance(value, SparseFeat) else value
         return out
 
     return [to_dict(column) for column in feature_columns]

@@ -31,7 +31,7 @@ def inputs_of(tensors: Iterable[Any]) -> list[Any]:
 
 
 def refuse_taken_names(owner: str, tensors: Iterable[Any]) -> None:
-    """Raises ValueError where an input, so a column, is named like a layer, such as a task's."""
+    """Raises ValueError where an input, so a column, is named like a layer, or layers alike."""
     found = list(_ancestors(tensors))
     layers = {t._keras_history.operation.name for t in found if not _is_input(t)}
     for tensor in found:
@@ -39,6 +39,14 @@ def refuse_taken_names(owner: str, tensors: Iterable[Any]) -> None:
             raise ValueError(
                 f"{owner}: the column {tensor.name!r} is named like the layer {tensor.name!r} of "
                 "the model, its output or a part of it. Rename the column."
+            )
+    parts: dict[str, Any] = {}
+    for tensor in found:
+        part = tensor._keras_history.operation
+        if parts.setdefault(part.name, part) is not part:
+            raise ValueError(
+                f"{owner}: two parts of the model are named {part.name!r}; a table's layer is "
+                "named 'embedding_' and its name. Rename the column or its embedding_name."
             )
 
 

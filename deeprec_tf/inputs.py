@@ -292,14 +292,19 @@ def linear_logit(
     terms = _linear_terms(inputs, tables, inside) + _linear_terms(inputs, own, outside)
     if dense:
         values = embedding_lookup(inputs, {}, dense)
-        terms.append(
-            keras.layers.Dense(1, use_bias=False, name="linear_dense", dtype="float32")(values)
-        )
+        name = _beside("linear_dense", own)
+        terms.append(keras.layers.Dense(1, use_bias=False, name=name, dtype="float32")(values))
     if not terms:
         raise ValueError("linear_logit: no columns were given.")
     if len(terms) == 1:
         return terms[0]
-    return keras.layers.Add(name="linear_logit", dtype="float32")(terms)
+    return keras.layers.Add(name=_beside("linear_logit", own), dtype="float32")(terms)
+
+
+def _beside(name: str, tables: EmbeddingTables) -> str:
+    """A layer's name, with "_" behind it where a table's layer has that name."""
+    taken = {getattr(table, "layer", table).name for table in tables.values()}
+    return f"{name}_" if name in taken else name
 
 
 def _linear_terms(inputs: Tensors, tables: Tables, columns: Sequence[Any]) -> list[Any]:

@@ -108,6 +108,11 @@ def test_pretrained_is_neither_compared_nor_saved():
     [
         (lambda: SparseFeat("", 3), TypeError, "name must be a non-empty string"),
         (lambda: SparseFeat(3, 3), TypeError, "name must be a non-empty string, got 3"),
+        (lambda: SparseFeat("a/b", 3), ValueError, "SparseFeat: name 'a/b' holds a '/'"),
+        (lambda: DenseFeat("a/b"), ValueError, "DenseFeat: name 'a/b' holds a '/'"),
+        (lambda: SparseFeat("a", 3, embedding_name="a/b"), ValueError, "embedding_name 'a/b' hol"),
+        (lambda: SparseFeat("a", 3, group_name="u/f"), ValueError, "group_name 'u/f' holds a '/'"),
+        (lambda: VarLenDenseFeat("a", 3, length_name="a/n"), ValueError, "length_name 'a/n' hol"),
         (lambda: SparseFeat("a", 0), ValueError, r"SparseFeat\('a'\): vocabulary_size must be at"),
         (lambda: SparseFeat("a", 2.5), TypeError, "vocabulary_size must be an integer, got 2.5"),
         (lambda: SparseFeat("a", True), TypeError, "vocabulary_size must be an integer, got True"),

@@ -14,6 +14,7 @@ from deeprec_tf import (
     check_batch,
     embedding_lookup,
 )
+from deeprec_tf.engine import RecModel
 from deeprec_tf.inputs import (
     field_groups,
     field_lookup,
@@ -21,6 +22,7 @@ from deeprec_tf.inputs import (
     merge_columns,
     padding_mask,
 )
+from deeprec_tf.models import LR
 from deeprec_tf.string_keys import string_keys_of_array
 from deeprec_tf.tables import table_values
 from tests.reference import core
@@ -238,6 +240,24 @@ def test_linear_logit():
     np.testing.assert_allclose(model(x), [[210], [300]])  # the weight of an id starts at 0
     model.get_layer("linear_user").embeddings.assign(np.arange(5.0)[:, None])
     np.testing.assert_allclose(model(x), [[211], [304]])
+
+
+@pytest.mark.parametrize("name", ["dense", "logit"])
+def test_linear_parts_make_way_for_a_table(name):
+    columns = [SparseFeat("id", 4, embedding_name=name), DenseFeat("x")]
+    model = LR(columns)
+    assert {"linear_dense", "linear_logit", f"linear_{name}_"} <= {x.name for x in model.layers}
+    assert model.get_layer(f"linear_{name}").embeddings.shape == (4, 1)
+    fused = {layer.name for layer in LR([*columns, SparseFeat("user", 5)]).layers}
+    assert {"linear_dense", "linear_logit"} <= fused, "no name moves where none is taken"
+
+
+def test_two_parts_of_one_name_are_refused():
+    inputs = build_input_layers([USER])
+    table = build_embedding_layers([USER], fuse=False)["user"]
+    rows = keras.layers.Dense(1, name=table.name)(table(inputs["user"]))
+    with pytest.raises(ValueError, match="two parts of the model are named 'embedding_user'"):
+        RecModel(inputs, rows, feature_columns=[USER])
 
 
 def test_linear_logit_of_dense_columns_only():
