@@ -11,6 +11,8 @@ import keras
 from deeprec_tf.features import FeatureColumn
 from deeprec_tf.layers.core.prediction import PredictionLayer
 
+_KEEP_NUMBERS = ("Cast", "ExpandDims", "Reshape")  # operations without a dtype policy
+
 
 def parents_of(tensor: Any) -> list[Any]:
     """The tensors that a symbolic tensor was computed from."""
@@ -191,6 +193,23 @@ def left_aligned_inputs(model: keras.Model) -> set[str]:
             for node in layer._inbound_nodes:
                 tensor = layer.left_aligned(*node.arguments.args, **_without_training(node))
                 names |= {found.name for found in inputs_of([] if tensor is None else [tensor])}
+    return names
+
+
+def inputs_of_float16(model: keras.Model) -> set[str]:
+    """Names of the inputs whose numbers a layer that computes in float16 reads as they are."""
+    names: set[str] = set()
+    for layer in model.layers:
+        if layer.compute_dtype != "float16" or not layer.autocast or not layer._inbound_nodes:
+            continue
+        stack = [t for node in layer._inbound_nodes for t in node.input_tensors]
+        stack = [tensor for tensor in stack if "float" in tensor.dtype]
+        while stack:
+            tensor = stack.pop()
+            if _is_input(tensor):
+                names.add(tensor.name)
+            elif type(tensor._keras_history.operation).__name__ in _KEEP_NUMBERS:
+                stack.extend(parents_of(tensor))
     return names
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
-from deeprec_tf.batches import check_alignment, check_batch
+from deeprec_tf.batches import check_alignment, check_batch, first_row_beyond
 from deeprec_tf.dataset_guards import known, left_aligned, short_enough, sound_labels
 from deeprec_tf.features import VarLenSparseFeat, input_specs
-from deeprec_tf.graph import left_aligned_inputs
+from deeprec_tf.graph import inputs_of_float16, left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
@@ -88,6 +88,7 @@ class InputPath(Model):
         if any(name in x for name in self._ignored_inputs):
             x = without(x, self._ignored_inputs)
         arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
+        self._check_float16(owner, arrays)
         item = arrays.get(self._positive_item)
         if item is not None and self.has_row_loss and len(item) and item.min() < 1:
             raise ValueError(
@@ -110,6 +111,19 @@ class InputPath(Model):
             if in_recall or column.name in by_place:
                 aligned.append((column, column.name in by_place))
         return aligned
+
+    def _check_float16(self, owner: str, arrays: dict) -> None:
+        """Numbers that would be infinite in float16: then no step of a training would count."""
+        halved = inputs_of_float16(self)
+        for name, spec in input_specs(self.feature_columns).items():
+            if spec.role != "values" or name not in halved:
+                continue
+            row = first_row_beyond(arrays[name], np.dtype("float16"))
+            if row is not None:
+                raise ValueError(
+                    f"{owner}: {name!r} holds {arrays[name][row]} in row {row}, too large for "
+                    "float16. Scale it, or build the model under another dtype policy."
+                )
 
     def _dataset(self, where, x, y, sample_weight, batch_size, redraw=None, **kwargs):
         owner = f"{self.name}.{where}"

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeprec_tf import SparseFeat, VarLenSparseFeat
-from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, SASRec, SharedBottom
+from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
+from deeprec_tf.graph import inputs_of_float16
+from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, DeepFM, SASRec, SharedBottom
 from deeprec_tf.recall import next_item_columns
+from tests.contract.checks import dtype_policy
 from tests.models.samples import COLUMNS, ITEM, ITEMS, PRICE, WITH_NEGATIVES, batch, history
 
 MAXLEN, LONGER = 3, 5
@@ -316,3 +318,22 @@ def test_rewards_of_recall_are_finite():
     model.fit(data(-2.5), verbose=0)
     with pytest.raises(REFUSED, match="sasrec.fit: y holds NaN or infinity"):
         model.fit(data(NAN), verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_numbers_beyond_float16_are_refused_where_a_layer_reads_them_in_it(dtype, tmp_path):
+    columns = [SparseFeat("user", 3), SparseFeat("item", 3), DenseFeat("price", dtype=dtype)]
+    x = {"user": np.array([0, 1]), "item": np.array([1, 2]), "price": np.array([3, 70_000])}
+    with dtype_policy("mixed_float16"):
+        model = DeepFM(columns, hidden_units=(4,))
+        linear = DeepFM(columns, hidden_units=())  # which reads numbers in float32
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=r"fit: 'price' holds .*70000.* in row 1, too large for f"):
+        model.fit(x, np.array([0, 1]), verbose=0)
+    model = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    with pytest.raises(ValueError, match=r"predict: 'price' holds .* too large for float16\. Sc"):
+        model.predict(x, verbose=0)
+    assert np.isfinite(model.predict({**x, "price": x["price"] / 1000 // 1}, verbose=0)).all()
+    assert inputs_of_float16(model) == {"price"} and not inputs_of_float16(linear)
+    assert np.isfinite(linear.predict(x, verbose=0)).all()
+    assert np.isfinite(DeepFM(columns, hidden_units=(4,)).predict(x, verbose=0)).all()
