@@ -491,3 +491,20 @@ def test_none_among_labels_is_a_task_that_lacks():
     model = SharedBottom(COLUMNS, task_names=["click"], **SIZES)
     with pytest.raises(ValueError, match=r"fit: y is the single value 1\. Give one label a row"):
         model.fit(dict(X), 1, verbose=0)
+
+
+def test_metrics_without_labels_are_nan():
+    from deeprec_tf.models import ESMM
+
+    y = {"ctr": LABELS, "ctcvr": LABELS}
+    dataset = tf.data.Dataset.from_tensor_slices((dict(X), y)).batch(3)
+    model = ESMM(COLUMNS)
+    for data in ((dict(X), y), (dataset,)):
+        stop = keras.callbacks.EarlyStopping("val_cvr_auc", mode="max", patience=1)
+        history = model.fit(
+            *data, validation_data=data[0] if len(data) == 1 else data, epochs=3, verbose=0,
+            callbacks=[stop],
+        ).history
+        assert np.isnan(history["cvr_auc"]).all() and np.isnan(history["val_cvr_auc"]).all()
+        assert np.isfinite([history["ctr_auc"], history["ctcvr_auc"], history["loss"]]).all()
+        assert 1 <= len(history["loss"]) < 3

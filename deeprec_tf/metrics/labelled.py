@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class Labelled(keras.metrics.Metric):
-    """Any Keras metric, over the rows whose label is not NaN.
+    """Any Keras metric, over the rows whose label is not NaN; NaN where there is no such row.
 
     Args:
         metric: the Keras metric. Its name is kept.
@@ -24,20 +24,25 @@ class Labelled(keras.metrics.Metric):
         kwargs.pop("name", None)
         super().__init__(name=metric.name, **kwargs)
         self.metric = metric
+        self.seen = self.add_variable(shape=(), initializer="zeros", name="seen")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Takes labels (B,) or (B, 1), NaN where there is none, predictions (B, n) and weights."""
         labels, known = known_labels(y_true)
         if sample_weight is not None:
             known = known * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        self.seen.assign_add(ops.sum(ops.cast(known > 0, self.seen.dtype)))
         self.metric.update_state(labels, y_pred, known)
 
     def result(self):
-        """The metric's."""
-        return self.metric.result()
+        """The metric's; NaN where no row had a label and a weight."""
+        return keras.tree.map_structure(
+            lambda value: ops.where(self.seen > 0, value, float("nan")), self.metric.result()
+        )
 
     def reset_state(self):
         """Forgets all rows."""
+        self.seen.assign(0.0)
         self.metric.reset_state()
 
     def get_config(self):

@@ -28,8 +28,15 @@ def test_equals_the_metric_of_the_rows_with_a_label(metric, weights):
 
 def test_no_label_at_all_is_no_row():
     metric = Labelled(keras.metrics.MeanSquaredError())
+    assert np.isnan(metric.result())
     metric.update_state(np.full((2, 1), np.nan), SCORES[:2])
-    assert float(metric.result()) == 0.0
+    assert np.isnan(metric.result())
+    metric.update_state(LABELS, SCORES, np.zeros(4))
+    assert np.isnan(metric.result())
+    metric.update_state(LABELS, SCORES)
+    assert 0 < float(metric.result()) < 1
+    metric.reset_state()
+    assert np.isnan(metric.result())
 
 
 def test_round_trip():
