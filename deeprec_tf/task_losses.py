@@ -100,26 +100,27 @@ class TaskLosses(Model):
         return changed
 
     def task_losses(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[list[Any], Any]:
-        """The tasks' losses, K scalars, times their weights; and which tasks have a label.
+        """The tasks' losses, K scalars, times their weights; and which tasks count.
 
-        Under a strategy a loss is the replica's share of the mean over the labels of all of them.
+        A task counts where a label of it has weight. Under a strategy a loss is the replica's share
+        of the mean over the labels of all of them.
 
         Raises:
             ValueError: the labels of a task are missing.
         """
         balance = self._balance
-        rows, known = [], []
+        rows, known, weighed = [], [], []
         for task, kind in zip(balance.tasks, balance.task_types, strict=True):
             of_task, is_known = self._rows_of_task(task, kind, y, y_pred)
             weights = sample_weight
             if isinstance(sample_weight, Mapping):
                 weights = sample_weight.get(task)
-            if weights is not None:
-                of_task = of_task * tf.reshape(tf.cast(weights, "float32"), (-1,))
-            rows.append(of_task)
-            known.append(is_known)
-        counts = tf.stack([tf.reduce_sum(is_known) for is_known in known])
-        of_all = over_replicas(counts, "SUM")
+            weights = 1.0 if weights is None else tf.reshape(tf.cast(weights, "float32"), (-1,))
+            rows.append(of_task * weights)
+            known.append(tf.reduce_sum(is_known))
+            weighed.append(tf.reduce_sum(is_known * weights))
+        counts = tf.stack(known)
+        of_all, weight_of_all = tf.unstack(over_replicas(tf.stack([counts, weighed]), "SUM"))
         losses = []
         for k, (of_task, tracker) in enumerate(zip(rows, balance.trackers, strict=True)):
             total = tf.reduce_sum(of_task)
@@ -127,7 +128,8 @@ class TaskLosses(Model):
                 tf.math.divide_no_nan(total, counts[k]), sample_weight=counts[k]
             )
             losses.append(tf.math.divide_no_nan(total, of_all[k]) * self._task_weights[k])
-        return losses, tf.cast(of_all > 0, "float32")
+        weight_of_all *= tf.constant(self._task_weights, "float32")
+        return losses, tf.cast(weight_of_all > 0, "float32")
 
     def sum_of_losses(self, y: Any, y_pred: Any, sample_weight: Any) -> tf.Tensor:
         """The plain sum of the tasks' losses and of what else is added to the loss."""

@@ -93,6 +93,25 @@ def test_batches_without_labels_of_a_task(method):
         np.testing.assert_array_equal(balance.task_weights, [1, 1])
 
 
+@pytest.mark.parametrize("how", ["loss_weights", "sample_weight"])
+@pytest.mark.parametrize("method", sorted(LOSS_WEIGHTINGS))
+def test_a_task_without_weight_is_as_one_without_labels(method, how):
+    models = [built(loss_weighting=method) for _ in range(2)]
+    weights = [{"pay": 0.0} if how == "loss_weights" else None, None]
+    rows = [{"pay": np.zeros(6)} if how == "sample_weight" else None, None]
+    labels = [Y, {**Y, "pay": np.full(6, NAN)}]
+    for model, weight, sample_weight, y in zip(models, weights, rows, labels, strict=True):
+        if isinstance(model.loss_balance, PCGrad):
+            model.loss_balance.seed_generator.state.assign([1, 2])
+        model.compile(keras.optimizers.SGD(0.1), metrics=[], loss_weights=weight)
+        model.fit(
+            dict(X), y, sample_weight=sample_weight, epochs=3, batch_size=6, shuffle=False,
+            verbose=0,
+        )
+    for weight, wanted in zip(models[0].weights, models[1].weights, strict=True):
+        np.testing.assert_allclose(weight, wanted, atol=1e-6, err_msg=weight.path)
+
+
 @pytest.mark.parametrize("method", sorted(LOSS_WEIGHTINGS))
 def test_an_overflow_in_half_precision_is_survived(method):
     """A loss scale that is too large makes gradients infinite; Keras leaves such steps out."""

@@ -64,7 +64,8 @@ class LossBalance(keras.layers.Layer):
 
         Args:
             losses: (K,) the tasks' losses, times their fixed weights.
-            present: (K,) 1.0 for a task that the batch has a label of, else 0.0; all when None.
+            present: (K,) 1.0 for a task that the batch has a label of and that has weight, else
+                0.0; all when None.
         """
         return ops.sum(losses)
 

@@ -12,7 +12,7 @@ class UncertaintyWeighting(LossBalance):
 
     c is ½ for regression and 1 for classification (Kendall et al., equations 7 and 10). The s_k
     start at 0, are trained with the model and may go below 0, so that a task can gain weight. A
-    batch without a label of a task leaves its s_k alone.
+    batch without a label of a task, or without weight on it, leaves its s_k alone.
 
     Args:
         **kwargs: as for `LossBalance`; filled in by the builder.
@@ -47,6 +47,8 @@ class UncertaintyWeighting(LossBalance):
     def total(self, losses, present=None):
         """The weighted losses and the penalty of a large variance, of the tasks that are there."""
         present = ops.ones_like(self.log_variances) if present is None else present
+        there = ops.greater(present, 0)
+        s = ops.where(there, self.log_variances, 0.0)  # before exp, which might overflow
         factors = [0.5 if kind == "regression" else 1.0 for kind in self.task_types]
-        weighted = ops.array(factors, "float32") * ops.exp(-self.log_variances) * losses
-        return ops.sum(weighted + present * self.log_variances / 2)
+        weighted = ops.array(factors, "float32") * ops.exp(-s) * losses
+        return ops.sum(ops.where(there, weighted + s / 2, 0.0))

@@ -43,6 +43,18 @@ def test_uncertainty():
     np.testing.assert_allclose(layer.total(LOSSES), wanted, rtol=1e-6)
 
 
+def test_uncertainty_of_an_absent_task_stays_finite():
+    import tensorflow as tf
+
+    layer = built(UncertaintyWeighting)
+    layer.log_variances.assign([0.5, -200.0])  # exp(200) is infinite
+    with tf.GradientTape() as tape:
+        total = layer.total(np.array([0.5, 0.0], "float32"), np.array([1.0, 0.0], "float32"))
+    np.testing.assert_allclose(total, np.exp(-0.5) * 0.5 + 0.25, rtol=1e-6)
+    gradient = tape.gradient(total, layer.log_variances.value)
+    np.testing.assert_allclose(gradient, [0.5 - np.exp(-0.5) * 0.5, 0.0], rtol=1e-5)
+
+
 def test_uncertainty_settles_where_the_variance_is_the_loss():
     """Classification: s = log 2L; below 0 for a small loss, which a clamp would forbid."""
     import tensorflow as tf
