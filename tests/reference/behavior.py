@@ -108,8 +108,10 @@ def gru(sequence, mask, weights, *, kind="GRU", attention=None, update_gate="pap
     return out
 
 
-def next_behavior_loss(states, behaviors, negatives, mask, score):
+def next_behavior_loss(states, behaviors, negatives, mask, score, negatives_mask=None):
     """-mean over real t ≥ 1 of log s(h_{t-1}, e_t) + mean_k log(1 - s(h_{t-1}, ê_tk)).
+
+    The inner mean is over the negatives that are there; steps without one do not count.
 
     Args:
         states: (B, T, n).
@@ -117,15 +119,19 @@ def next_behavior_loss(states, behaviors, negatives, mask, score):
         negatives: (B, T, K, D).
         mask: (B, T).
         score: function of a state and a vector to a logit.
+        negatives_mask: (B, T, K); all when None.
     """
+    if negatives_mask is None:
+        negatives_mask = np.ones(negatives.shape[:3], bool)
     total, count = 0.0, 0
     for b in range(states.shape[0]):
         for t in range(1, states.shape[1]):
-            if not mask[b][t]:
+            if not mask[b][t] or not any(negatives_mask[b][t]):
                 continue
             h = states[b, t - 1]
             term = math.log(sigmoid(score(h, behaviors[b, t])))
-            wrong = [math.log(1 - sigmoid(score(h, e))) for e in negatives[b, t]]
+            there = negatives[b, t][negatives_mask[b][t]]
+            wrong = [math.log(1 - sigmoid(score(h, e))) for e in there]
             total -= term + sum(wrong) / len(wrong)
             count += 1
     return total / count if count else 0.0

@@ -12,7 +12,8 @@ class NextBehaviorLoss(keras.layers.Layer):
     """Passes the prediction through and adds the auxiliary loss (DIEN, equation 6).
 
     L = -mean over real t in 1..T-1 of log s(h_t, e_{t+1}) + log(1 - s(h_t, ê_{t+1})), e the next
-    behavior, ê a sampled one (the mean over them where a step has several). s is the sigmoid of
+    behavior, ê a sampled one (the mean over them where a step has several); steps without one do
+    not count. s is the sigmoid of
     the inner product; states of another width than the behaviors are projected first. With
     `aux_type="mlp"`, as in the authors' code, s is an MLP on [h_t, e].
 
@@ -31,6 +32,7 @@ class NextBehaviorLoss(keras.layers.Layer):
         behaviors: float tensor (B, T, D).
         negatives: float tensor (B, T, D) or (B, T, K, D); entry t stands against behavior t.
         behaviors_mask: bool tensor (B, T), True = real, left-aligned.
+        negatives_mask: bool tensor (B, T) or (B, T, K), True = a negative; all when None.
 
     Returns:
         `prediction`.
@@ -55,7 +57,7 @@ class NextBehaviorLoss(keras.layers.Layer):
 
     def build(
         self, prediction_shape, states_shape, behaviors_shape, negatives_shape,
-        behaviors_mask_shape=None,
+        behaviors_mask_shape=None, negatives_mask_shape=None,
     ):
         """Creates the projection or the MLP."""
         n, width = states_shape[-1], behaviors_shape[-1]
@@ -74,9 +76,18 @@ class NextBehaviorLoss(keras.layers.Layer):
             )
             self.projection.build(states_shape)
 
-    def call(self, prediction, states, behaviors, negatives, behaviors_mask, training=False):
+    def call(
+        self, prediction, states, behaviors, negatives, behaviors_mask, negatives_mask=None,
+        training=False,
+    ):
         """Applies the layer."""
-        steps = steps_of(behaviors_mask[:, 1:], training=training)
+        real = behaviors_mask[:, 1:]
+        if negatives_mask is not None:
+            negatives_mask = negatives_mask[:, : ops.shape(behaviors_mask)[1]]
+            if len(negatives.shape) == 3:
+                negatives_mask = negatives_mask[..., None]  # (B, T, 1)
+            real = ops.logical_and(real, ops.any(negatives_mask[:, 1:], axis=-1))
+        steps = steps_of(real, training=training)
         state = steps.take(states)  # (steps, n)
         behavior = steps.take(behaviors, first=1)  # (steps, D)
         negative = steps.take(negatives, first=1)  # (steps, D) or (steps, K, D)
@@ -86,14 +97,23 @@ class NextBehaviorLoss(keras.layers.Layer):
             state = self.projection(state)
         candidates = ops.concatenate([ops.expand_dims(behavior, -2), negative], axis=-2)
         logits = self._logits(state, candidates)  # (steps, 1 + K), the behavior's first
-        loss = ops.softplus(-logits[..., 0]) + ops.mean(ops.softplus(logits[..., 1:]), axis=-1)
-        count = ops.sum(ops.cast(behaviors_mask[:, 1:], "float32"))
+        wrong = ops.softplus(logits[..., 1:])
+        if negatives_mask is None:
+            wrong = ops.mean(wrong, axis=-1)
+        else:
+            there = steps.take(negatives_mask, first=1)
+            number = ops.sum(ops.cast(there, "float32"), axis=-1)
+            wrong = ops.sum(ops.where(there, wrong, 0.0), axis=-1) / ops.maximum(number, 1.0)
+        loss = ops.softplus(-logits[..., 0]) + wrong
+        count = ops.sum(ops.cast(real, "float32"))
         loss = ops.sum(steps.only_real(loss)) / ops.maximum(count, 1.0)
         self.add_loss(self.weight * loss)
         self.tracker.update_state(loss)
         return prediction
 
-    def left_aligned(self, prediction, states, behaviors, negatives, behaviors_mask):
+    def left_aligned(
+        self, prediction, states, behaviors, negatives, behaviors_mask, negatives_mask=None
+    ):
         """What of the arguments must be left-aligned: else padding foretells a behavior."""
         return behaviors_mask
 

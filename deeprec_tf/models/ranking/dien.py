@@ -72,7 +72,7 @@ def DIEN(
 
     Args:
         feature_columns: all columns; the history of item column X is `hist_X`, its sampled
-            negatives `neg_hist_X`.
+            negatives `neg_hist_X`; steps without one are no part of the auxiliary loss.
         behavior_list: names of the item columns that have a history.
         gru_type: the second recurrence: "AUGRU", "AGRU", "AIGRU" (a GRU over a_t·h_t), or "GRU"
             (states of a plain GRU, pooled by attention).
@@ -179,8 +179,10 @@ def DIEN(
 
     if columns.negative_behaviors and use_negsampling is not False:
         negatives = embedding_lookup(inputs, tables, columns.negative_behaviors)  # (B, T, D)
+        ids = inputs[columns.negative_behaviors[0].name]  # (B, T), or (B, T, K) of several a step
+        negatives_mask = keras.ops.not_equal(ids, 0)  # no item stands at padding
         output = NextBehaviorLoss(auxiliary_weight, aux_type=aux_type, name="auxiliary_loss")(
-            output, states, behaviors, negatives, mask
+            output, states, behaviors, negatives, mask, negatives_mask
         )
     model = RecModel(
         inputs, output, feature_columns=feature_columns, ignored_inputs=ignored, name=name

@@ -69,6 +69,25 @@ def test_several_negatives_a_step():
     assert got == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_steps_and_slots_without_a_negative(several):
+    negatives = GENERATOR.normal(size=(3, 4, 3, 2)).astype("float32")
+    there = GENERATOR.uniform(size=(3, 4, 3)) < 0.6
+    there[0, 2] = False
+    there[0, 3] = [True, False, True]
+    if not several:
+        negatives, there = negatives[:, :, :1], there[:, :, :1]
+    wanted = next_behavior_loss(STATES, NARROW, negatives, MASK, inner, there)
+    if not several:
+        negatives, there = negatives[:, :, 0], there[:, :, 0]
+    arguments = (PREDICTION, STATES, NARROW, negatives, MASK, there)
+    assert loss_of(NextBehaviorLoss(), *arguments) == pytest.approx(wanted, rel=1e-5)
+    layer = NextBehaviorLoss()
+    layer.build(*(array.shape for array in arguments))
+    check_fast_form(layer, *arguments)
+    assert loss_of(layer, *arguments[:-1], np.zeros_like(there)) == 0
+
+
 def test_weight_scales_and_zero_switches_off():
     arguments = (PREDICTION, STATES, NARROW, NEGATIVES, MASK)
     once = loss_of(NextBehaviorLoss(), *arguments)

@@ -102,6 +102,29 @@ def test_auxiliary_gradient_reaches_the_item_embeddings():
     assert np.all(gradient[[0, 8]] == 0), "padding and absent items have no gradient"
 
 
+@pytest.mark.parametrize("group", [1, 3])
+def test_a_negative_0_is_no_item(group):
+    """Steps without a negative do not count, and row 0 of the table learns nothing."""
+    model, x = built([*COLUMNS, history("neg_hist_item_id", group=group)]), batch(WITH_NEGATIVES)
+    negatives = np.repeat(x["neg_hist_item_id"][..., None], group, axis=-1)
+    negatives[0, 2] = 0
+    negatives[0, 3, 1:] = 0
+    x["neg_hist_item_id"] = negatives[..., 0] if group == 1 else negatives
+    w = weights_of(model)
+    table, mask = w["embedding_item_id/embeddings"], x["hist_item_id"] != 0
+    states = gru(table[x["hist_item_id"]], mask, twins.gru_weights(w, "interest_extractor/"))
+    wanted = next_behavior_loss(
+        states, table[x["hist_item_id"]], table[negatives], mask, inner, negatives != 0
+    )
+    weight = model.get_layer("embedding_item_id").embeddings
+    with tf.GradientTape() as tape:
+        model({name: tf.constant(value) for name, value in x.items()}, training=True)
+        (auxiliary,) = model.losses
+    assert float(auxiliary) == pytest.approx(wanted, rel=1e-4)
+    gradient = tf.convert_to_tensor(tape.gradient(auxiliary, weight.value)).numpy()
+    assert np.all(gradient[0] == 0)
+
+
 def test_padded_negatives_change_nothing():
     model, x = built(WITH_NEGATIVES), batch(WITH_NEGATIVES)
     noisy = {**x, "neg_hist_item_id": np.where(x["hist_item_id"] != 0, x["neg_hist_item_id"], 5)}
