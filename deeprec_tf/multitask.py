@@ -210,7 +210,9 @@ def balanced(
 def _balance(owner: str, loss_weighting: Any, task_types: TaskTypes) -> LossBalance:
     """The layer that was asked for, to be copied."""
     if isinstance(loss_weighting, LossBalance):
-        return loss_weighting
+        if len(loss_weighting.fixed_weights) in (0, len(task_types)):
+            return loss_weighting
+        loss_weighting = loss_weighting.fixed_weights
     if isinstance(loss_weighting, str) and loss_weighting in LOSS_WEIGHTINGS:
         return LOSS_WEIGHTINGS[loss_weighting]()
     if isinstance(loss_weighting, Mapping) and set(loss_weighting) == set(task_types):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
+from deeprec_tf.layers import LossBalance
 from deeprec_tf.models import SharedBottom
 from tests.layers.contract import randomize
 from tests.models.crosses import COLUMNS, X, flat_of, weights_of
@@ -69,6 +70,10 @@ def test_histories_are_inputs_too():
         ({"task_names": ["ctr", "bottom"]}, "a task and a part of the model are both named"),
         ({"loss_weighting": [1.0, -1.0]}, "weights must be finite and at least 0"),
         ({"loss_weighting": "equal"}, "loss_weighting must be one of .*, got 'equal'"),
+        (
+            {"loss_weighting": LossBalance(weights=(1, 2, 3))},
+            r"a weight for each of the tasks .*, got \(1.0, 2.0, 3.0\)",
+        ),
         ({"loss_weighting": [1.0]}, "a weight for each of the tasks"),
         ({"loss_weighting": {"ctr": 1.0}}, "a weight for each of the tasks"),
     ],
