@@ -1,5 +1,6 @@
 """Positions of behaviors by their distance to the target item."""
 
+import itertools
 import math
 
 import keras
@@ -74,9 +75,12 @@ class TargetDistance(keras.layers.Layer):
 
     def _by_time(self, elapsed):
         # Compared with the bounds: a rounded logarithm falls on either side of a power of two.
-        bounds = [(2**b - 1) * self.time_unit for b in range(1, self.num_positions)]
+        bounds = ((2**b - 1) * self.time_unit for b in range(1, self.num_positions))
+        largest = 2.0**127
         if "int" in str(elapsed.dtype):
-            bounds = [math.ceil(bound) for bound in bounds]
+            bounds, largest = map(math.ceil, bounds), 2**63 - 1
+        # Nothing is as far away as the bounds that no number of the dtype reaches.
+        bounds = list(itertools.takewhile(lambda bound: bound <= largest, bounds))
         bounds = ops.convert_to_tensor(bounds, dtype=elapsed.dtype)
         return ops.sum(ops.cast(elapsed[..., None] >= bounds, "int32"), axis=-1)
 

@@ -64,6 +64,14 @@ def test_buckets_double():
     assert later[0] == [0] * 9, "what lies after the target counts as now"
 
 
+@pytest.mark.parametrize("time_unit", [1, 0.5, DAY])
+@pytest.mark.parametrize("dtype", ["int64", "int32", "float32"])
+def test_more_rows_than_a_time_can_reach(dtype, time_unit):
+    arrays = MASK, TIMES.astype(dtype), NOW.astype(dtype)
+    few, many = (built(size, time_unit=time_unit)[0] for size in (30, 1100))
+    assert positions(many, *arrays) == positions(few, *arrays)
+
+
 def test_times_of_seconds_are_not_rounded():
     """float32, and bfloat16 the more, would move these to another bucket."""
     now = np.array([[1_700_000_000]])
