@@ -13,6 +13,8 @@ def tune(backbone, trainable_layers, lora_rank):
     - adapters: keras-hub's `enable_lora`, that is low-rank matrices and the biases of query and
       value in every block.
 
+    Another encoder may have frozen parts of the same backbone before: what it froze does not count.
+
     Args:
         backbone: a built keras-hub backbone.
         trainable_layers: "all", or how many blocks.
@@ -21,6 +23,8 @@ def tune(backbone, trainable_layers, lora_rank):
     Raises:
         ValueError: more blocks than there are.
     """
+    for layer in backbone._flatten_layers():
+        layer.trainable = True
     if lora_rank is not None:
         backbone.enable_lora(lora_rank)
         for layer in backbone._flatten_layers(include_self=False):

@@ -119,6 +119,18 @@ def test_whole_leaves_out_what_can_have_no_gradient():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_another_encoder_froze_is_trained_again(whole):
+    backbone = tiny_bert()
+    encoder(backbone, trainable_layers=0)
+    backbone.trainable = whole
+    wanted = [weight.path for weight in encoder().trainable_weights]
+    got = [weight.path for weight in encoder(backbone).trainable_weights]
+    assert len(got) == len(wanted)
+    backbone.trainable = whole
+    assert len(encoder(backbone, trainable_layers=1).trainable_weights) == 15
+
+
 def test_adapters():
     layer = encoder(lora_rank=3)
     before = layer(IDS, SEGMENTS).numpy()
