@@ -116,6 +116,9 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         if self.compiled:
             build_optimizer(self)
         config = super().get_compile_config()  # Keras has what "auto" came to on this machine
+        if config and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # Keras would scale by the policy of the process that loads, not by the layers' own.
+            config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
         return config and config | {"jit_compile": self._jit_asked}
 
     def compile_from_config(self, config):

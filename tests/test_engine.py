@@ -419,6 +419,21 @@ def test_redrawn_inputs_are_checked():
         sgd(3).fit(X, Y, verbose=0, redraw=lambda epoch: {"item": np.full(ROWS, 6)})
 
 
+def test_half_precision_is_loaded_and_goes_on_whatever_the_policy(tmp_path):
+    """Keras would leave out the scale of the loss, and with it the optimizer's state."""
+    keras.config.set_dtype_policy("mixed_float16")
+    model = built()
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "half.keras")
+    keras.config.set_dtype_policy("float32")
+    again = keras.saving.load_model(tmp_path / "half.keras")
+    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
+    for one, other in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    losses = [m.fit(X, Y, shuffle=False, verbose=0).history["loss"][0] for m in (model, again)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 # ---- strings -----------------------------------------------------------------------------
 
 
