@@ -10,6 +10,9 @@ import numpy as np
 from deeprec_tf.numeric import as_numbers, holds_numbers
 
 RETRIEVAL = "retrieval"  # the type of a task whose loss the graph gives: that of recall
+_ENCODE = (
+    "Encode the labels, 0 and 1 or classes from 0 on: np.unique(labels, return_inverse=True)[1]."
+)
 
 
 def by_column(values: Any) -> Any:
@@ -147,20 +150,23 @@ def _labels_of_task(what: str, values: Any, task_type: str | int) -> np.ndarray:
 
 def _numbers(what: str, values: Any) -> np.ndarray:
     """Labels (N, n) of a numeric dtype; strings and dates raise TypeError."""
-    array = as_numbers(values)
-    if not holds_numbers(array):
-        raise TypeError(no_numbers(what, array.dtype))
-    if array.ndim == 0:
-        raise ValueError(f"{what} is the single value {values!r}. Give one label a row.")
+    array = _one_a_row(what, values, "label", _ENCODE)
     return array.reshape(len(array), -1)
 
 
-def no_numbers(what: str, dtype: Any) -> str:
-    """What to say of labels that are texts, times or objects."""
-    return (
-        f"{what} must hold numbers, got dtype {dtype}. Encode the labels, 0 and 1 or classes from "
-        "0 on: np.unique(labels, return_inverse=True)[1]."
-    )
+def _one_a_row(what: str, values: Any, noun: str, mend: str) -> np.ndarray:
+    """Labels or weights (N, ...) of a numeric dtype; others and single values are refused."""
+    array = as_numbers(values)
+    if not holds_numbers(array):
+        raise TypeError(no_numbers(what, array.dtype, mend))
+    if array.ndim == 0:
+        raise ValueError(f"{what} is the single value {values!r}. Give one {noun} a row.")
+    return array
+
+
+def no_numbers(what: str, dtype: Any, mend: str = _ENCODE) -> str:
+    """What to say of labels or weights that are texts, times or objects."""
+    return f"{what} must hold numbers, got dtype {dtype}. {mend}"
 
 
 def _refuse_outside(what: str, array: np.ndarray, task_type: str | int) -> None:
@@ -190,17 +196,8 @@ def clean_weights(owner: str, sample_weight: Any, outputs: Any, x: Mapping[str, 
     refuse_names(f"{owner}: sample_weight", sample_weight, outputs)
 
     def of_rows(values: Any) -> np.ndarray:
-        array = as_numbers(values)
-        if not holds_numbers(array):
-            raise TypeError(
-                f"{owner}: sample_weight must hold numbers, got dtype {array.dtype}. Give one "
-                "weight a row."
-            )
-        if array.ndim == 0:
-            raise ValueError(
-                f"{owner}: sample_weight is the single value {values!r}. Give one weight a row."
-            )
-        return array.astype("float32")
+        what = f"{owner}: sample_weight"
+        return _one_a_row(what, values, "weight", "Give one weight a row.").astype("float32")
 
     weights = map_named(of_rows, without_none(sample_weight))
     check_rows(f"{owner}: sample_weight", weights, x)

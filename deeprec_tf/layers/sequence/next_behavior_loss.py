@@ -13,9 +13,8 @@ class NextBehaviorLoss(keras.layers.Layer):
 
     L = -mean over real t in 1..T-1 of log s(h_t, e_{t+1}) + log(1 - s(h_t, ê_{t+1})), e the next
     behavior, ê a sampled one (the mean over them where a step has several); steps without one do
-    not count. s is the sigmoid of
-    the inner product; states of another width than the behaviors are projected first. With
-    `aux_type="mlp"`, as in the authors' code, s is an MLP on [h_t, e].
+    not count. s is the sigmoid of the inner product; states of another width than the behaviors are
+    projected first. With `aux_type="mlp"`, as in the authors' code, s is an MLP on [h_t, e].
 
     The mean runs over the real steps of the whole batch, so padding has no influence. An
     identity on the prediction keeps the loss on the path to the output, where a functional
