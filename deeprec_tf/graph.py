@@ -47,20 +47,8 @@ def refuse_taken_names(owner: str, tensors: Iterable[Any]) -> None:
         part = tensor._keras_history.operation
         if parts.setdefault(part.name, part) is not part:
             raise ValueError(
-                f"{owner}: two parts of the model are named {part.name!r}; a table's layer is "
-                "named 'embedding_' and its name. Rename the column or its embedding_name."
-            )
-
-
-def refuse_equal_names(owner: str, tensors: Iterable[Any]) -> None:
-    """Raises ValueError where two layers have one name, such as a task's and a part's."""
-    layers: dict[str, Any] = {}
-    for tensor in _ancestors(tensors):
-        layer = tensor._keras_history.operation
-        if layers.setdefault(layer.name, layer) is not layer:
-            raise ValueError(
-                f"{owner}: a task and a part of the model are both named {layer.name!r}. Rename "
-                "the task."
+                f"{owner}: two parts of the model are named {part.name!r}. Rename the task or the "
+                "column, or its embedding_name (a table's layer is 'embedding_' and its name)."
             )
 
 

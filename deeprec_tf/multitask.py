@@ -9,7 +9,7 @@ import keras
 
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import FeatureColumn
-from deeprec_tf.graph import refuse_equal_names, refuse_taken_names
+from deeprec_tf.graph import refuse_taken_names
 from deeprec_tf.inputs import (
     Tensors,
     build_embedding_layers,
@@ -190,7 +190,6 @@ def balanced(
         owner: the model's name, for messages.
     """
     refuse_taken_names(owner, outputs.values())
-    refuse_equal_names(owner, outputs.values())
     before = keras.Model(inputs, outputs)
     with_weights = [layer.name for layer in before.layers if layer.trainable_weights]
     shared = [layer for layer in shared_layers if layer in with_weights]
