@@ -67,7 +67,7 @@ def test_histories_are_inputs_too():
         ({"task_types": ["binary", "clicks"]}, "the type of task 'cvr' must be .*, got 'clicks'"),
         ({"task_types": ["binary", 2]}, "number of classes from 3 on, got 2"),
         ({"task_names": ["ctr", "user"]}, "the column 'user' is named like the layer 'user'"),
-        ({"task_names": ["ctr", "bottom"]}, "parts of the model are named 'bottom'. Rename the task"),
+        ({"task_names": ["ctr", "bottom"]}, "are named 'bottom'. Rename the task"),
         ({"loss_weighting": [1.0, -1.0]}, "weights must be finite and at least 0"),
         ({"loss_weighting": "equal"}, "loss_weighting must be one of .*, got 'equal'"),
         (
