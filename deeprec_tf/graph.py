@@ -21,10 +21,16 @@ def parents_of(tensor: Any) -> list[Any]:
     return list(node.input_tensors)
 
 
-def layers_before(layer: Any) -> list[Any]:
-    """The layers whose outputs a layer that is used once is given, in their order."""
+def part_before(layer: Any) -> keras.Model:
+    """The part of a graph from its inputs to what a layer that is used once is given."""
     (node,) = layer._inbound_nodes
-    return [tensor._keras_history.operation for tensor in node.input_tensors]
+    return keras.Model(inputs_of(node.input_tensors), list(node.input_tensors))
+
+
+def layers_of(tensors: Iterable[Any], kind: type) -> list[Any]:
+    """The layers of a kind that symbolic tensors were computed by, each once."""
+    layers = [tensor._keras_history.operation for tensor in _ancestors(tensors)]
+    return list(dict.fromkeys(layer for layer in layers if isinstance(layer, kind)))
 
 
 def inputs_of(tensors: Iterable[Any]) -> list[Any]:

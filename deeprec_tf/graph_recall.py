@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from deeprec_tf.features import SparseFeat
-from deeprec_tf.inputs import Tensors
+from deeprec_tf.features import FeatureColumn, SparseFeat
+from deeprec_tf.inputs import Tensors, embedding_lookup, refuse_sequences
 from deeprec_tf.item_side import ItemSide
+from deeprec_tf.layers.retrieval.all_items import AllIds
 from deeprec_tf.layers.retrieval.graph_propagation import GraphPropagation
 from deeprec_tf.layers.retrieval.graph_rows import GraphPenalty, GraphRows
 from deeprec_tf.layers.retrieval.propagated_embedding import PropagatedEmbedding
+from deeprec_tf.tables import build_embedding_layers
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,61 @@ class PropagatedSide:
         return self._penalty(vectors, self._before, ids) if self._penalty else vectors
 
 
+def featured_items(
+    inputs: Tensors, item: SparseFeat, columns: Sequence[FeatureColumn],
+    item_table: Mapping[str, Any] | None, *, owner: str,
+) -> Any:
+    """What the features of all items give their vectors, a linear map of them: (V, D).
+
+    Args:
+        inputs: Inputs by name.
+        item: the column of the item's id.
+        columns: features of the item beside its id.
+        item_table: `{column: array}` of all of them, row i that of item i.
+        owner: the model's name, for messages.
+
+    Returns:
+        A tensor, or None without columns.
+
+    Raises:
+        ValueError: a sequence that is not pooled, or a column and the table do not go together.
+    """
+    if any(column.name in inputs for column in columns):
+        name = next(column.name for column in columns if column.name in inputs)
+        raise ValueError(
+            f"{owner}: {name!r} names the ids already. Leave it out of item_feature_columns, which "
+            "are those beside the id, or rename it."
+        )
+    refuse_sequences(owner, columns)
+    missing = [column.name for column in columns if column.name not in (item_table or {})]
+    if missing:
+        raise ValueError(
+            f"{owner}: item_table misses {missing[0]!r} of item_feature_columns. Give it as an "
+            "array, row i that of item i; deeprec_tf.data.item_table makes it."
+        )
+    tables = build_embedding_layers(columns, fuse=False)
+    side = ItemSide([item, *columns], inputs, tables, item_table=item_table, owner=owner)
+    if not columns:
+        return None
+    known = side.features_of(AllIds(item.vocabulary_size, name="all_ids")(side.ids))
+    flat = embedding_lookup(known, tables, columns)  # (V, n)
+    return keras.layers.Dense(item.embedding_dim, use_bias=False, name="item_projection")(flat)
+
+
 def propagated_sides(
     inputs: Tensors, columns: Sequence[SparseFeat], graph: InteractionGraph, *, num_layers: int,
-    l2: float,
+    l2: float, features: Any = None,
 ) -> list[PropagatedSide]:
-    """Both sides of a graph, users first, propagated once a step."""
+    """Both sides of a graph, users first, propagated once a step.
+
+    Args:
+        inputs: Inputs by name.
+        columns: the ids of both sides.
+        graph: who has what.
+        num_layers: K, steps over the graph.
+        l2: weight of the penalty on the rows of a batch before the propagation.
+        features: what is added to the items' table before, (V, D), or None.
+    """
     tables = [
         PropagatedEmbedding(
             column.vocabulary_size, column.embedding_dim, name=f"embedding_{column.name}",
@@ -123,6 +175,8 @@ def propagated_sides(
         table(inputs[column.name], whole=True)
         for table, column in zip(tables, columns, strict=True)
     ]
+    if features is not None:
+        before[1] = keras.layers.Add(name="featured_items", dtype="float32")([before[1], features])
     behind = GraphPropagation(
         len(graph.edges), num_layers, edges=graph.edges, name="propagation"
     )(*before)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from deeprec_tf.graph import layers_before
+from deeprec_tf.graph import layers_of, part_before
 from deeprec_tf.layers.retrieval.graph_propagation import GraphPropagation
+from deeprec_tf.layers.retrieval.propagated_embedding import PropagatedEmbedding
 
 if TYPE_CHECKING:
     from keras import Model
@@ -22,6 +23,7 @@ class SettledTables(Model):
     """
 
     _whole: Any = None
+    _before: Any = None
 
     def settle(self) -> None:
         """Brings propagated tables up to date.
@@ -34,7 +36,15 @@ class SettledTables(Model):
         for layer in whole.layers:
             if isinstance(layer, GraphPropagation):
                 with whole.distribute_strategy.scope():
-                    layer.settle(*layers_before(layer))
+                    layer.settle(*whole._tables_before(layer))
+
+    def _tables_before(self, layer: Any) -> tuple[list[Any], list[Any]]:
+        """The two tables that a layer propagates: the layers that keep them, and their values."""
+        part = self._before or part_before(layer)
+        object.__setattr__(self, "_before", part)  # past attribute tracking: it is not saved
+        sides = [layers_of([side], PropagatedEmbedding) for side in part.outputs]
+        none = [tf.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in part.inputs]
+        return sum(sides, []), part(none)
 
     def _settles_with(self, whole: Any) -> None:
         """Makes this model, a part of another, follow that one's training."""

@@ -70,9 +70,10 @@ RULES = {
     "text_items": (
         {"features", "inputs", "item_side", "layers", "sequence_recall", "text"}, NUMERIC, set(),
     ),
-    "graph_recall": ({"features", "inputs", "item_side", "layers"}, NUMERIC, set()),
+    "graph_recall": ({"features", "inputs", "item_side", "layers", "tables"}, NUMERIC, set()),
     "settled": (
-        {"graph", "layers.retrieval.graph_propagation"}, {"keras", "tensorflow"}, set(),
+        {"graph", "layers.retrieval.graph_propagation", "layers.retrieval.propagated_embedding"},
+        {"keras", "tensorflow"}, set(),
     ),
     "interactions": ({"features", "inputs", "layers"}, NUMERIC, set()),
     "dense_part": (

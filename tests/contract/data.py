@@ -388,7 +388,7 @@ def subject_of(card, *, options=None, without=(), length_name=None):
         if name not in _ARGUMENTS:
             raise NotImplementedError(f"tests/contract/data.py has no argument {name!r}.")
         arguments.append(_ARGUMENTS[name](columns))
-    if "item_table" in parameters:
+    if "item_table" in parameters and any(column.name == "cate_id" for column in columns):
         categories = np.random.default_rng(SEED).integers(1, CATEGORIES, size=ITEMS)
         options = {"item_table": {"cate_id": categories}, **(options or {})}
     tasks = None

@@ -5,6 +5,7 @@ A form is (options, optional roles left out, name of the length input).
 
 import numpy as np
 
+from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
 from deeprec_tf.candidates import InBatch, Sampled, Streaming
 from deeprec_tf.losses import BPRMax, Triplet
 from tests.language_models import tiny_bert, tiny_gpt2
@@ -22,6 +23,17 @@ WINDOWS = {"level1_window_size": 2, "level2_window_size": 2}
 LENGTHS = np.array([0, 6, 1, 4, 5, 2, 6, 3, 3, 1, 5])
 TOKENS = np.random.default_rng(4).integers(1, 15, (11, 6)) * (np.arange(6) < LENGTHS[:, None])
 NO_VECTORS = {"item_embeddings": None, "item_tokens": TOKENS}
+
+# Features of the same items that are no inputs.
+ITEM_FEATURES = [
+    SparseFeat("genre", 5, embedding_dim=3),
+    VarLenSparseFeat(SparseFeat("tags", 4, embedding_dim=2), maxlen=2, combiner="mean"),
+    DenseFeat("price", 2),
+]
+FEATURES_OF_ITEMS = {
+    "genre": np.arange(11) % 5, "tags": np.arange(22).reshape(11, 2) % 4,
+    "price": np.random.default_rng(5).normal(size=(11, 2)).astype("float32"),
+}
 
 VARIANTS = {
     "HSTU": {
@@ -138,6 +150,9 @@ VARIANTS = {
         ),
         "factorization": (
             {"num_layers": 0, "loss": "bce", "negatives": Sampled(5), "l2": 0.0}, (), None,
+        ),
+        "features": (
+            {"item_feature_columns": ITEM_FEATURES, "item_table": FEATURES_OF_ITEMS}, (), None,
         ),
     },
     "MIND": {

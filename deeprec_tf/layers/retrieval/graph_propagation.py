@@ -99,16 +99,20 @@ class GraphPropagation(keras.layers.Layer):
 
         return propagated(users, items)
 
-    def settle(self, *tables):
-        """Propagates two `PropagatedEmbedding`s, if they have changed since the last time."""
-        before = [ops.copy(table.embeddings) for table in tables]
+    def settle(self, tables, before):
+        """Writes what becomes of two tables, if they have changed since the last time.
+
+        Args:
+            tables: the `PropagatedEmbedding`s that keep it, of users and of items.
+            before: the tables, as the call takes them.
+        """
         behind = [ops.copy(table.propagated) for table in tables]
-        if self._settled is not None and all(map(_equal, before + behind, self._settled)):
+        if self._settled is not None and all(map(_equal, [*before, *behind], self._settled)):
             return
         behind = list(self(*before))
         for table, values in zip(tables, behind, strict=True):
             table.propagated.assign(values)
-        self._settled = before + behind
+        self._settled = [*before, *behind]
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""

@@ -3,7 +3,9 @@
 Departures from the paper:
 - negatives are drawn from all items, those that the user has among them, which are few;
 - losses of several negatives, in-batch and full softmax, and cosines in place of inner products,
-  besides the BPR of one.
+  besides the BPR of one;
+- items may have features beside their id: e⁰ of an item is the row of its id and a linear map of
+  its features.
 
 Every step propagates the whole graph, so its cost grows with the number of interactions, and the
 gradients of both tables are dense.
@@ -11,7 +13,12 @@ gradients of both tables are dense.
 
 from deeprec_tf.candidates import Sampled
 from deeprec_tf.features import SparseFeat
-from deeprec_tf.graph_recall import GraphItems, interaction_graph, propagated_sides
+from deeprec_tf.graph_recall import (
+    GraphItems,
+    featured_items,
+    interaction_graph,
+    propagated_sides,
+)
 from deeprec_tf.inputs import build_input_layers
 from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.recall import cosine_temperature, joint, recall_model
@@ -30,6 +37,8 @@ def LightGCN(
     *,
     num_users=None,
     num_items=None,
+    item_feature_columns=(),
+    item_table=None,
     embedding_dim=64,
     num_layers=3,
     l2=1e-4,
@@ -44,9 +53,9 @@ def LightGCN(
 ):
     """Users and items as the mean of what reaches them over 0 to K steps of their graph.
 
-    A row is one interaction: a user and an item, usually those of `interactions` again. Neither
-    side has features beside its id. Vectors are propagated once after training, for all ids, and
-    looked up then: encoders and exports know nothing of the graph.
+    A row is one interaction: a user and an item, usually those of `interactions` again. Features
+    of items are a part of the model, as the graph is. Vectors are propagated once after training,
+    for all ids, and looked up then: encoders and exports know of neither.
 
     Args:
         interactions: pairs of user and item that the graph has as edges, (N, 2) integers or a
@@ -55,6 +64,10 @@ def LightGCN(
         num_users: highest id of a user; that of the interactions when None.
         num_items: highest id of an item, likewise. Ids without interactions keep the vectors they
             start with, but for what the loss teaches.
+        item_feature_columns: features of an item beside its id; histories are pooled by their
+            combiner.
+        item_table: `{column: array}` of these features, row i that of item i. An item without
+            interactions is known by them.
         embedding_dim: width D of both tables.
         num_layers: K, steps over the graph; 0 is matrix factorization.
         l2: weight of the penalty on the rows of a batch before the propagation, ‖e⁰‖²/2 of its
@@ -76,8 +89,8 @@ def LightGCN(
 
     Raises:
         TypeError: ids are no integers.
-        ValueError: interactions are no pairs, an id is out of range, a negative number, or an
-            unknown loss or set of negatives.
+        ValueError: interactions are no pairs, an id is out of range, a negative number, features
+            that `item_table` misses, or an unknown loss or set of negatives.
 
     Example:
         >>> LightGCN([[1, 1], [1, 2], [2, 1]], num_items=4, embedding_dim=8).name
@@ -100,7 +113,12 @@ def LightGCN(
         temperature = cosine_temperature(None, loss) if l2_normalize else 1.0
 
     # Light graph convolution and layer combination: E = mean of Ã^k E0 over k = 0..K.
-    users, items = propagated_sides(inputs, columns, graph, num_layers=num_layers, l2=l2)
+    features = featured_items(
+        inputs, columns[1], item_feature_columns, item_table, owner="LightGCN"
+    )  # (V, D)
+    users, items = propagated_sides(
+        inputs, columns, graph, num_layers=num_layers, l2=l2, features=features
+    )
 
     # When it serves: rows of tables that were propagated before.
     tower = [UnitLength(name="unit")] if l2_normalize else []

@@ -128,14 +128,14 @@ def test_settling_follows_either_table_and_does_nothing_else(monkeypatch):
             np.testing.assert_allclose(table.propagated.numpy(), right, rtol=1e-5, atol=1e-6)
 
     for _ in range(2):
-        layer.settle(*tables)
+        layer.settle(tables, [table(None, whole=True) for table in tables])
         check()
     assert len(calls) == 1
     tables[1].embeddings.assign_add(tf.eye(7, 3))
-    layer.settle(*tables)
+    layer.settle(tables, [table(None, whole=True) for table in tables])
     check()
     tables[0].propagated.assign(tf.zeros((6, 3)))
-    layer.settle(*tables)
+    layer.settle(tables, [table(None, whole=True) for table in tables])
     check()
     assert len(calls) == 3
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
 from deeprec_tf.candidates import InBatch
 from deeprec_tf.evaluation import RetrievalEvaluation, evaluate_retrieval
 from deeprec_tf.export import inference_model, item_encoder, user_encoder
@@ -205,6 +206,95 @@ def test_dense_gradients_take_the_step_of_plain_adam():
     assert (moved > 0).all()
 
 
+FEATURES = [
+    SparseFeat("cate", 4, embedding_dim=3),
+    VarLenSparseFeat(SparseFeat("tags", 5, embedding_dim=2), maxlen=2, combiner="sum"),
+    DenseFeat("price"),
+]
+FEATURES_OF_ITEMS = {
+    "cate": np.arange(ITEMS + 1) % 4,
+    "tags": GENERATOR.integers(0, 5, size=(ITEMS + 1, 2)),
+    "price": GENERATOR.normal(size=ITEMS + 1).astype("float32"),
+}
+
+
+def featured(**options):
+    options = {"item_feature_columns": FEATURES, "item_table": FEATURES_OF_ITEMS, **options}
+    return build(**options)
+
+
+def vectors_of(model, num_layers=3):
+    """Both sides' vectors by hand: an item starts with its row and a map of its features."""
+    of_users, of_items = tables(model)
+    cates, tags = (table_values(model, name).astype("float64") for name in ("cate", "tags"))
+    kernel = model.get_layer("item_projection").kernel.numpy().astype("float64")
+    for item in range(ITEMS + 1):
+        pooled = sum((tags[tag] for tag in FEATURES_OF_ITEMS["tags"][item] if tag), np.zeros(2))
+        price = model.get_layer("all_price").table.numpy()[item].astype("float64")
+        of_items[item] += np.concatenate([cates[item % 4], pooled, price]) @ kernel
+    return twin.propagated(of_users, of_items, PAIRS, num_layers), of_items
+
+
+def test_features_of_items_are_propagated_with_their_ids():
+    model = featured(negatives="all", l2=0.1, optimizer=keras.optimizers.Adam(0.05))
+    for _ in range(2):
+        (users, items), before = vectors_of(model)
+        for got, wanted in zip(encoded(model), (users, items[1:]), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+        scores = users[X["user_id"]] @ items[1:].T
+        losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(8), X["item_id"] - 1]
+        rows = tables(model)[0][X["user_id"]], before[X["item_id"]]
+        wanted = losses.mean() + 0.1 * sum(map(twin.penalty, rows))
+        assert model.evaluate(X, verbose=0) == pytest.approx(wanted, rel=1e-4)
+        trained = model.get_layer("item_projection").kernel.numpy()
+        model.fit(X, epochs=3, verbose=0)
+    assert np.abs(model.get_layer("item_projection").kernel.numpy() - trained).max() > 0.01
+
+
+def test_encoders_follow_what_changes_the_features():
+    model = featured()
+    items = item_encoder(model)
+    for change in (
+        lambda: set_table_values(model, "cate", GENERATOR.normal(size=(4, 3))),
+        lambda: model.get_layer("item_projection").kernel.assign_add(np.ones((6, 5))),
+        lambda: model.get_layer("all_price").table.assign_add(np.ones((ITEMS + 1, 1))),
+    ):
+        before = items.predict({"item_id": EVERY_ITEM}, verbose=0)["item_vector"]
+        change()
+        after = items.predict({"item_id": EVERY_ITEM}, verbose=0)["item_vector"]
+        assert np.abs(after - before).max(axis=1).min() > 1e-3
+        np.testing.assert_allclose(after, vectors_of(model)[0][1][1:], rtol=1e-4, atol=1e-5)
+
+
+def test_a_warm_start_grows_items_with_features():
+    old = featured(negatives="all")
+    old.fit(X, epochs=2, verbose=0)
+    grown = {name: np.append(of, of[1:2], axis=0) for name, of in FEATURES_OF_ITEMS.items()}
+    grown["cate"][-1] = 4
+    columns = [SparseFeat("cate", 5, embedding_dim=3), *FEATURES[1:]]
+    new = build(num_items=ITEMS + 1, item_feature_columns=columns, item_table=grown)
+    done = warm_start(new, old)
+    assert done.tables["embedding_cate"] == (4, 5) and not done.fresh
+    np.testing.assert_allclose(encoded(new)[1], encoded(old)[1], rtol=1e-5)
+    np.testing.assert_array_equal(new.get_layer("all_cate").table, grown["cate"])
+
+
+def test_an_item_without_interactions_is_near_those_of_its_features():
+    """Users of items of one category: what no one has is found by its category alone."""
+    users = np.arange(40)
+    pairs = np.array([(u, 1 + (u % 2) * 4 + i) for u in users for i in range(4)])  # 9, 10 unseen
+    cates = np.array([0, *([1] * 4), *([2] * 4), 1, 2])
+    model = LightGCN(
+        pairs, num_items=10, embedding_dim=8, negatives="all", l2=0.0,
+        item_feature_columns=[SparseFeat("cate", 3, embedding_dim=4)], item_table={"cate": cates},
+        optimizer=keras.optimizers.Adam(0.02),
+    )
+    model.fit({"user_id": pairs[:, 0], "item_id": pairs[:, 1]}, epochs=30, verbose=0)
+    vectors = user_encoder(model).predict({"user_id": users}, verbose=0)["user_vector"]
+    unseen = item_encoder(model).predict({"item_id": np.array([9, 10])}, verbose=0)["item_vector"]
+    np.testing.assert_array_equal((vectors @ unseen.T).argmax(axis=1), users % 2)
+
+
 def test_columns_of_a_table_name_the_inputs():
     log = pd.DataFrame({"who": PAIRS[:, 0], "what": PAIRS[:, 1]})
     model = LightGCN(log, embedding_dim=4)
@@ -223,6 +313,16 @@ def test_columns_of_a_table_name_the_inputs():
         (lambda: build(num_items=3), ValueError, "'item_id' .* 1..3, .* Re-encode the ids"),
         (lambda: build(num_layers=-1), ValueError, "num_layers must be at least 0, got -1"),
         (lambda: build(l2=-1.0), ValueError, "l2 must be at least 0, got -1"),
+        (lambda: featured(item_table={"cate": FEATURES_OF_ITEMS["cate"]}), ValueError,
+         "LightGCN: item_table misses 'tags' of item_feature_columns"),
+        (lambda: featured(item_feature_columns=FEATURES[:2]), ValueError,
+         "item_table has 'price', which is no column of the item"),
+        (lambda: build(item_table=FEATURES_OF_ITEMS), ValueError, "item_table has 'cate', which"),
+        (lambda: build(item_feature_columns=FEATURES[:1], item_table={"cate": np.ones(3, "int64")}),
+         ValueError, r"item_table\['cate'\] has 3 rows, but 'item_id' has 10 ids"),
+        (lambda: featured(item_feature_columns=[SparseFeat("item_id", 10)],
+                          item_table={"item_id": EVERY_ITEM}), ValueError,
+         "'item_id' names the ids already. Leave it out of item_feature_columns"),
         (lambda: build().fit({**X, "item_id": 0 * X["item_id"]}), ValueError, "id 0 is padding"),
     ],
 )
