@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from deeprec_tf.batches import padding_in_front, too_long
+from deeprec_tf.features import VarLenDenseFeat, VarLenSparseFeat
 from deeprec_tf.labels import RETRIEVAL, no_numbers
 
 _SHOWN = 50  # numbers of a row that an error shows
@@ -15,7 +16,7 @@ _SHOWN = 50  # numbers of a row that an error shows
 
 def known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
     """The ids of a batch, refused in words where one lies outside its table."""
-    if not ids.dtype.is_integer or isinstance(ids, tf.RaggedTensor | tf.SparseTensor):
+    if not _is_dense(ids) or not ids.dtype.is_integer:
         return ids
     wide = tf.cast(ids, tf.int64)
     outside = tf.logical_or(wide < 0, wide >= size)
@@ -24,15 +25,43 @@ def known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
         "the ids, or set use_hash=True. The batch has smallest and largest:"
     )
     smallest_and_largest = [tf.reduce_min(wide), tf.reduce_max(wide)]
-    with tf.control_dependencies(
-        [tf.debugging.Assert(~tf.reduce_any(outside), [message, *smallest_and_largest])]
-    ):
-        return tf.identity(ids)
+    return _guarded(ids, [_refuse(outside, message, *smallest_and_largest)])
+
+
+def positive(owner: str, name: str, ids: tf.Tensor) -> tf.Tensor:
+    """The items of a batch's rows, refused in words where one is padding."""
+    if not _is_dense(ids) or not ids.dtype.is_integer:
+        return ids
+    message = f"{owner}: {name} is 0, but id 0 is padding. Give items ids from 1."
+    return _guarded(ids, [_refuse(ids < 1, message)])
+
+
+def finite(
+    owner: str, name: str, values: tf.Tensor, largest: float | None = None
+) -> tf.Tensor:
+    """The numbers of a batch, refused in words where one is NaN, infinite or beyond the largest."""
+    if not _is_dense(values) or not (values.dtype.is_floating or values.dtype.is_integer):
+        return values
+    guards = []
+    if values.dtype.is_floating:
+        message = (
+            f"{owner}: {name} holds NaN or infinity. Fill missing values "
+            "(deeprec_tf.data.FeatureEncoder does)."
+        )
+        guards.append(_refuse(~tf.math.is_finite(values), message))
+    if largest is not None:
+        size = tf.abs(tf.cast(values, tf.float64))
+        message = (
+            f"{owner}: {name} holds a number too large for float16. Scale it, or build the model "
+            "under another dtype policy. The largest:"
+        )
+        guards.append(_refuse(size > largest, message, tf.reduce_max(size)))
+    return _guarded(values, guards)
 
 
 def short_enough(owner: str, name: str, values: tf.Tensor, maxlen: int) -> tf.Tensor:
     """The sequences of a batch, refused in words where they are longer than `maxlen`."""
-    if isinstance(values, tf.RaggedTensor | tf.SparseTensor) or (values.shape.rank or 0) < 2:
+    if not _is_dense(values) or (values.shape.rank or 0) < 2:
         return values
     steps = values.shape[1]
     if steps is not None:
@@ -41,29 +70,74 @@ def short_enough(owner: str, name: str, values: tf.Tensor, maxlen: int) -> tf.Te
         return values
     steps = tf.shape(values)[1]
     message = too_long(owner, name, "too many", maxlen).replace("'", "")  # TensorFlow escapes them
-    with tf.control_dependencies([tf.debugging.Assert(steps <= maxlen, [message, steps])]):
-        return tf.identity(values)
+    return _guarded(values, [_refuse(steps > maxlen, message, steps)])
 
 
 def left_aligned(owner: str, name: str, ids: tf.Tensor, in_groups: bool) -> tf.Tensor:
     """The sequences of a batch, refused in words where padding has a real step behind it."""
-    if isinstance(ids, tf.RaggedTensor | tf.SparseTensor) or (ids.shape.rank or 0) < 2:
+    if not _is_dense(ids) or (ids.shape.rank or 0) < 2:
         return ids
-    real = tf.not_equal(ids, tf.zeros((), ids.dtype))
-    steps = real if ids.shape.rank == 2 else tf.reduce_any(real, axis=2)
+    real, steps = _real(ids)
     gaps = tf.reduce_any(steps[:, 1:] & ~steps[:, :-1], axis=1)
     if in_groups and ids.shape.rank == 3:
         gaps |= tf.reduce_any(real[..., 1:] & ~real[..., :-1], axis=(1, 2))
     message = padding_in_front(owner, name, "").replace("'", "") + " The first such row:"
-    first = tf.boolean_mask(ids, gaps)[:1]
-    with tf.control_dependencies(
-        [tf.debugging.Assert(~tf.reduce_any(gaps), [message, first], summarize=_SHOWN)]
-    ):
-        return tf.identity(ids)
+    return _guarded(ids, [_refuse(gaps, message, tf.boolean_mask(ids, gaps)[:1])])
+
+
+def fitting_lengths(
+    owner: str, column: VarLenSparseFeat | VarLenDenseFeat, values: tf.Tensor, lengths: tf.Tensor
+) -> tf.Tensor:
+    """The lengths of a batch, refused in words where its sequences have other ones."""
+    if not (_is_dense(values) and _is_dense(lengths) and lengths.dtype.is_integer):
+        return lengths
+    steps = tf.cast(tf.minimum(tf.shape(values)[1], column.maxlen), lengths.dtype)
+    count = tf.reshape(lengths, (-1,))
+    first = f"{owner}: {column.length_name} "
+    message = f"{first}counts real steps: 0 to the steps of {column.name}. These and the first:"
+    bad = (count < 0) | (count > steps)
+    guards = [_refuse(bad, message, steps, tf.boolean_mask(count, bad)[:1])]
+    if isinstance(column, VarLenSparseFeat):
+        _, real = _real(values)
+        bad = tf.reduce_any(real != tf.sequence_mask(count, tf.shape(values)[1]), axis=1)
+        message = (
+            f"{first}and {column.name} disagree. Ids are real (not 0) before the length and 0 from "
+            "there on. The first such length and row:"
+        )
+        rows = tf.boolean_mask(count, bad)[:1], tf.boolean_mask(values, bad)[:1]
+        guards.append(_refuse(bad, message, *rows))
+    return _guarded(lengths, guards)
+
+
+def sound_weights(owner: str, sample_weight: Any) -> Any:
+    """The weights of a batch, refused in words where they are no finite numbers, one a row.
+
+    Raises:
+        TypeError: weights that are no numbers.
+        ValueError: several a row. Values are refused when a batch is read.
+    """
+
+    def sound(weights: Any) -> Any:
+        if not _is_dense(weights):
+            return weights
+        what = f"{owner}: sample_weight"
+        if weights.dtype == tf.string:
+            raise TypeError(no_numbers(what, "string", "Give one weight a row."))
+        if any(size not in (1, None) for size in weights.shape[1:]):
+            raise ValueError(
+                f"{what} has the shape {tuple(weights.shape)}. Give one weight a row, or a dict "
+                "of them by task."
+            )
+        if not weights.dtype.is_floating:
+            return weights
+        bad = ~tf.math.is_finite(weights)
+        return _guarded(weights, [_refuse(bad, f"{what} holds NaN or infinity.")])
+
+    return tf.nest.map_structure(sound, sample_weight)
 
 
 def sound_labels(
-    owner: str, y: Any, *, binary: bool = False, classes: int | None = None,
+    owner: str, y: Any, outputs: Any, *, binary: bool = False, classes: int | None = None,
     task_types: Mapping[str, str | int] | None = None,
 ) -> Any:
     """The labels of a batch, refused in words by the rules of `labels.clean_labels`.
@@ -71,6 +145,7 @@ def sound_labels(
     Args:
         owner: what error messages begin with.
         y: tensor (B, n) of labels, or a structure of them; by task name where there are several.
+        outputs: the model's output tensor, or a dict of them by task name.
         binary: refuse labels outside 0..1.
         classes: refuse labels that are none of the classes 0..classes-1.
         task_types: for a model of several tasks, the type of each that has a loss.
@@ -79,7 +154,8 @@ def sound_labels(
         The same labels.
 
     Raises:
-        TypeError: labels that are no numbers. Values are refused when a batch is read.
+        TypeError: labels that are no numbers.
+        ValueError: another width than the output's. Values are refused when a batch is read.
     """
     if task_types is not None:
         return {
@@ -87,15 +163,29 @@ def sound_labels(
             for task, labels in y.items()
         }
     kind = classes if classes is not None else "binary" if binary else "regression"
-    return tf.nest.map_structure(lambda labels: _sound(f"{owner}: y", labels, kind, lack=False), y)
+
+    def sound(labels: Any, output: Any) -> Any:
+        return _sound(f"{owner}: y", labels, kind, lack=False, width=output.shape[-1])
+
+    if isinstance(y, Mapping) and isinstance(outputs, Mapping):
+        return {name: sound(labels, outputs[name]) for name, labels in y.items()}
+    return sound(y, outputs) if isinstance(y, tf.Tensor) and hasattr(outputs, "shape") else y
 
 
-def _sound(what: str, labels: Any, task_type: str | int, *, lack: bool) -> Any:
+def _sound(
+    what: str, labels: Any, task_type: str | int, *, lack: bool, width: int | None = 1
+) -> Any:
     """Labels of one output; NaN is none, where a row may lack its label."""
-    if not isinstance(labels, tf.Tensor):
+    if not _is_dense(labels):
         return labels
     if labels.dtype == tf.string:
         raise TypeError(no_numbers(what, "string"))
+    columns = labels.shape[-1] if labels.shape.rank else None
+    if columns not in (1, None, width) and width is not None:
+        raise ValueError(
+            f"{what} has {columns} columns, the output has {width}. Give one label a row, or a "
+            "dict by task name to a model of several tasks."
+        )
     if not labels.dtype.is_floating and not labels.dtype.is_integer:
         return labels
     numbers = labels if labels.dtype.is_floating else tf.cast(labels, tf.int64)
@@ -108,7 +198,7 @@ def _sound(what: str, labels: Any, task_type: str | int, *, lack: bool) -> Any:
             mend = "Give rewards: 1 counts a row once, 0 not"
         elif lack:
             bad, holds, mend = tf.math.is_inf(numbers), "infinity", "NaN marks a row without label"
-        guards.append(_none(bad, numbers, f"{what} holds {holds}. {mend}. The first:"))
+        guards.append(_refuse_labels(bad, numbers, f"{what} holds {holds}. {mend}."))
     if task_type not in ("regression", RETRIEVAL):
         bad, wanted = (numbers < 0) | (numbers > 1), "0..1"
         if isinstance(task_type, int):
@@ -118,13 +208,31 @@ def _sound(what: str, labels: Any, task_type: str | int, *, lack: bool) -> Any:
         bad &= numbers == numbers  # NaN is not
         mend = "Mend the label, or build the model with another task type"
         mend += "; NaN marks a row without label" if lack else ""
-        guards.append(_none(bad, numbers, f"{what} lies outside {wanted}. {mend}. The first:"))
+        guards.append(_refuse_labels(bad, numbers, f"{what} lies outside {wanted}. {mend}."))
+    return _guarded(labels, guards)
+
+
+def _refuse_labels(bad: tf.Tensor, values: tf.Tensor, message: str) -> Any:
+    first = tf.boolean_mask(tf.reshape(values, (-1,)), tf.reshape(bad, (-1,)))[:3]
+    return _refuse(bad, f"{message} The first:", first)
+
+
+def _refuse(bad: tf.Tensor, message: str, *shown: tf.Tensor) -> Any:
+    """The operation that fails with the message, and what is shown, where something is bad."""
+    return tf.debugging.Assert(~tf.reduce_any(bad), [message, *shown], summarize=_SHOWN)
+
+
+def _guarded(values: tf.Tensor, guards: Sequence[Any]) -> tf.Tensor:
+    """The values, once none of the guards has failed."""
     with tf.control_dependencies(guards):
-        return tf.identity(labels)
+        return tf.identity(values) if guards else values
 
 
-def _none(bad: tf.Tensor, values: tf.Tensor, message: str) -> Any:
-    """The operation that fails with the message where a value is bad."""
-    bad, values = tf.reshape(bad, (-1,)), tf.reshape(values, (-1,))
-    first = tf.boolean_mask(values, bad)[:3]
-    return tf.debugging.Assert(~tf.reduce_any(bad), [message, first])
+def _is_dense(values: Any) -> bool:
+    return isinstance(values, tf.Tensor)
+
+
+def _real(ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which ids are no padding, (B, T) or (B, T, group), and which steps have one, (B, T)."""
+    real = tf.not_equal(ids, tf.zeros((), ids.dtype))
+    return real, real if ids.shape.rank == 2 else tf.reduce_any(real, axis=2)

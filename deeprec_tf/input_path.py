@@ -10,13 +10,23 @@ import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
 from deeprec_tf.batches import check_alignment, check_batch, first_row_beyond
-from deeprec_tf.dataset_guards import known, left_aligned, short_enough, sound_labels
+from deeprec_tf.dataset_guards import (
+    finite,
+    fitting_lengths,
+    known,
+    left_aligned,
+    positive,
+    short_enough,
+    sound_labels,
+    sound_weights,
+)
 from deeprec_tf.features import VarLenSparseFeat, input_specs
 from deeprec_tf.graph import inputs_of_float16, left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
+_LARGEST = float(np.finfo("float16").max)
 
 if TYPE_CHECKING:
     from keras import Model
@@ -191,39 +201,60 @@ class InputPath(Model):
         self, where: str, dataset: tf.data.Dataset, unused: Container[str] = ()
     ) -> tf.data.Dataset:
         """Hashes strings, checks and lifts in batches of the user's own dataset."""
-        rules = None
-        if where != "predict":  # which reads no labels
+        reads_labels = where != "predict"
+        if reads_labels:
             self.check_dataset(where, dataset.element_spec)
-            rules = self._label_rules()[1]
-        parts = {c.name: getattr(c, "sparsefeat", c) for c in self.feature_columns}
-        sizes = {
-            name: part.vocabulary_size for name, part in parts.items()
-            if hasattr(part, "vocabulary_size") and not part.use_hash
-        }
-        longest = {
-            spec.name: spec.column.maxlen for spec in input_specs(self.feature_columns).values()
-            if spec.role != "length" and hasattr(spec.column, "maxlen")
-        }
-        reads = self._predictor()[0] if where == "predict" else self
-        aligned = {column.name: in_groups for column, in_groups in reads._aligned()}
+            outputs, rules = self._label_rules()
         owner = f"{self.name}.{where}"
+        guarded = self._guards(owner, self if reads_labels else self._predictor()[0])
 
         def prepare(x, *rest):
             x = self._by_name(x, unused)
             if isinstance(x, dict):
-                x = {name: string_keys(values) for name, values in x.items()}
-                x |= {n: known(self.name, n, x[n], sizes[n]) for n in x if n in sizes}
-                x |= {n: short_enough(self.name, n, x[n], longest[n]) for n in x if n in longest}
-                x |= {n: left_aligned(owner, n, x[n], aligned[n]) for n in x if n in aligned}
+                x = guarded({name: string_keys(values) for name, values in x.items()})
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
                 )
-                y = y if rules is None else sound_labels(owner, y, **rules)
-                rest = (y, *rest[1:])
+                if reads_labels:
+                    y = sound_labels(owner, y, outputs, **rules)
+                    rest = (y, *(sound_weights(owner, weights) for weights in rest[1:]))
+                else:
+                    rest = (y, *rest[1:])
             return (x, *rest) if rest else x
 
         return dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _guards(self, owner: str, reads: Any) -> Any:
+        """The function that guards the inputs of a batch, of those that `reads` has."""
+        specs = input_specs(self.feature_columns)
+        halved = inputs_of_float16(reads)
+        aligned = {column.name: in_groups for column, in_groups in reads._aligned()}
+
+        def guarded(x: dict) -> dict:
+            x = dict(x)
+            for name, spec in specs.items():
+                if name not in x:
+                    continue
+                column: Any = spec.column
+                part = getattr(column, "sparsefeat", column)
+                if spec.role == "ids" and not part.use_hash:
+                    x[name] = known(self.name, name, x[name], part.vocabulary_size)
+                if spec.role in ("values", "weight"):
+                    largest = _LARGEST if name in halved and spec.role == "values" else None
+                    x[name] = finite(owner, name, x[name], largest)
+                if spec.role != "length" and hasattr(column, "maxlen"):
+                    x[name] = short_enough(self.name, name, x[name], column.maxlen)
+                if name == column.name and getattr(column, "length_name", None) in x:
+                    length = column.length_name
+                    x[length] = fitting_lengths(owner, column, x[name], x[length])
+                if name in aligned:
+                    x[name] = left_aligned(owner, name, x[name], aligned[name])
+                if name == self._positive_item and self.has_row_loss:
+                    x[name] = positive(owner, name, x[name])
+            return x
+
+        return guarded
 
     def _one_batch(self, where, x, y, sample_weight):
         """Arrays of one batch, checked as those of `fit` are."""

@@ -34,7 +34,7 @@ RULES = {
     "metrics": ({"metrics"}, NUMERIC, set()),
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
-    "dataset_guards": ({"batches", "labels"}, {"tensorflow"}, set()),
+    "dataset_guards": ({"batches", "features", "labels"}, {"tensorflow"}, set()),
     "input_path": (
         {"batches", "array_dataset", "features", "graph", "string_keys", "labels",
          "dataset_guards"},

@@ -337,3 +337,122 @@ def test_numbers_beyond_float16_are_refused_where_a_layer_reads_them_in_it(dtype
     assert inputs_of_float16(model) == {"price"} and not inputs_of_float16(linear)
     assert np.isfinite(linear.predict(x, verbose=0)).all()
     assert np.isfinite(DeepFM(columns, hidden_units=(4,)).predict(x, verbose=0)).all()
+
+
+# ---- numbers, weights and lengths --------------------------------------------------------------
+
+
+def priced(prices, dtype="float32", **more):
+    x = {"user": [1, 2, 3, 4], "price": np.asarray(prices, dtype)} | more
+    return tf.data.Dataset.from_tensor_slices((x, [0.0, 1, 0, 1])).batch(2)
+
+
+@pytest.mark.parametrize("bad", [NAN, -np.inf])
+def test_numbers_of_datasets_are_finite(bad):
+    model = LR([*USER, DenseFeat("price")])
+    model.fit(priced([1, 2, 3, 4]), verbose=0)
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(REFUSED, match=r"lr\.\w+: price holds NaN or infinity\. Fill missing"):
+            call(priced([1, 2, bad, 4]), verbose=0)
+    assert all(np.isfinite(weight.numpy()).all() for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_numbers_of_datasets_fit_into_float16_where_that_reads_them(dtype):
+    columns = [*USER, DenseFeat("price", dtype=dtype)]
+    with dtype_policy("mixed_float16"):
+        model = DeepFM(columns, hidden_units=(4,))
+    model.fit(priced([1, 2, 65504, 4], dtype), verbose=0)
+    message = r"deepfm\.\w+: price holds a number too large for float16\..* The largest:.*65505"
+    for call in (model.fit, model.predict):
+        with pytest.raises(REFUSED, match=message):
+            call(priced([1, 2, -65505, 4], dtype), verbose=0)
+    DeepFM(columns, hidden_units=(4,)).fit(priced([1, 2, -65505, 4], dtype), verbose=0)
+
+
+def test_weights_along_a_history_of_datasets_are_finite():
+    good = batches(MAXLEN, known=False)
+    bad = good.map(lambda x, y: (x | {"weight": x["weight"] / 0.0}, y))
+    din().fit(good, verbose=0)
+    with pytest.raises(REFUSED, match=r"din\.fit: weight holds NaN or infinity"):
+        din().fit(bad, verbose=0)
+
+
+def test_items_of_datasets_of_recall_are_no_padding():
+    data = without_weight(batches(MAXLEN, known=True))
+    bad = data.map(lambda x, y: (x | {"item_id": x["item_id"] - 1}, y))
+    with pytest.raises(REFUSED, match=r"sasrec\.fit: item_id is 0, but id 0 is padding\. Give"):
+        sasrec().fit(bad, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ([1, NAN, 1, 1], REFUSED, "holds NaN or infinity"),
+        ([1, 1, 1, np.inf], REFUSED, "holds NaN or infinity"),
+        (np.ones((4, 2)), ValueError, r"has the shape \(None, 2\)\. Give one weight a row"),
+        (["1", "1", "2", "1"], TypeError, "must hold numbers, got dtype string"),
+    ],
+)
+def test_weights_of_rows_of_datasets(weights, error, message):
+    def data(weights):
+        rows = ({"user": [1, 2, 3, 4]}, [0.0, 1, 0, 1], weights)
+        return tf.data.Dataset.from_tensor_slices(rows).batch(2)
+
+    model = LR(USER)
+    for good in ([1.0, 0, 0.5, 1], [1, 0, 2, 1], np.ones((4, 1))):
+        model.fit(data(good), verbose=0)
+    with pytest.raises(error, match=f"lr.fit: sample_weight {message}"):
+        model.fit(data(weights), verbose=0)
+
+
+def test_weights_by_task_of_datasets():
+    def data(weight):
+        weights = {"ctr": np.array([1, 1, 0.5, 0]), "pay": np.array([1, 1, weight, 1])}
+        labels = {"ctr": np.ones(4), "pay": np.ones(4)}
+        rows = ({"user": [1, 2, 3, 4]}, labels, weights)
+        return tf.data.Dataset.from_tensor_slices(rows).batch(2)
+
+    model = SharedBottom(
+        USER, task_names=("ctr", "pay"), task_types=("binary", "regression"), hidden_units=(2,)
+    )
+    model.fit(data(2.0), verbose=0)
+    with pytest.raises(REFUSED, match=r"shared_bottom\.fit: sample_weight holds NaN"):
+        model.fit(data(NAN), verbose=0)
+
+
+def test_labels_of_datasets_have_the_width_of_the_output():
+    with pytest.raises(ValueError, match=r"lr\.fit: y has 2 columns, the output has 1\. Give one"):
+        LR(USER).fit(labelled(np.ones((4, 2))), verbose=0)
+    LR(USER).fit(labelled(np.ones((4, 1))), verbose=0)
+    model = SharedBottom(USER, task_names=("a", "b"), hidden_units=(2,))
+    with pytest.raises(ValueError, match=r"y\[b\] has 2 columns, the output has 1"):
+        model.fit(labelled({"a": np.ones(4), "b": np.ones((4, 2))}), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([2, 0, 3, 4], r"counts real steps: 0 to the steps of hist_item_id\. .*\[3\] \[4\]"),
+        ([2, -1, 3, 1], r"counts real steps: .* \[-1\]"),
+        ([2, 0, 2, 1], r"and hist_item_id disagree\. Ids are real .* \[2\] .*\[4 5 6\]"),
+        ([2, 0, 3, 2], r"and hist_item_id disagree\. .* \[2\] .*\[7 0 0\]"),
+    ],
+)
+def test_lengths_of_datasets_agree_with_their_histories(lengths, message):
+    past = SparseFeat("hist_item_id", 10, embedding_dim=4, embedding_name="item_id")
+    columns = [
+        SparseFeat("item_id", 10, embedding_dim=4),
+        VarLenSparseFeat(past, maxlen=MAXLEN, length_name="length"),
+    ]
+
+    def data(lengths):
+        histories = np.array([[1, 2, 0], [0, 0, 0], [4, 5, 6], [7, 0, 0]])
+        x = {"item_id": [1, 2, 3, 4], "hist_item_id": histories, "length": lengths}
+        return tf.data.Dataset.from_tensor_slices((x, np.ones(4))).batch(2)
+
+    model = DIN(columns, ["item_id"], attention_units=(4,), hidden_units=(4,))
+    model.fit(data([2, 0, 3, 1]), verbose=0)
+    for call in (model.fit, model.predict):
+        with pytest.raises(REFUSED, match=rf"din\.\w+: length {message}"):
+            call(data(lengths), verbose=0)
