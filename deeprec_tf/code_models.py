@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def sizes_of_preset(preset: str | Sequence[int], *, owner: str) -> tuple[int, in
     if isinstance(preset, str) and preset in PRESETS:
         return PRESETS[preset]
     is_sizes = isinstance(preset, list | tuple) and len(preset) == 3
-    if not is_sizes or any(not isinstance(n, int) or n < 1 for n in preset):
+    if not is_sizes or any(not isinstance(n, Integral) or n < 1 for n in preset):
         raise ValueError(
             f"{owner}: preset must be one of {tuple(PRESETS)}, or three positive integers: items "
             f"of the context, tokens of a text, tokens of a sequence; got {preset!r}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -77,12 +78,13 @@ def task_types_of(
             f"{owner}: task_types has {len(types)} entries for the {len(names)} tasks {names}."
         )
     for name, kind in zip(names, types, strict=True):
-        is_classes = isinstance(kind, int) and not isinstance(kind, bool) and kind >= 3
+        is_classes = isinstance(kind, Integral) and not isinstance(kind, bool) and kind >= 3
         if kind not in ("binary", "regression") and not is_classes:
             raise ValueError(
                 f"{owner}: the type of task {name!r} must be 'binary', 'regression' or a number of "
                 f"classes from 3 on, got {kind!r}."
             )
+    types = [kind if isinstance(kind, str) else int(kind) for kind in types]
     return dict(zip(names, types, strict=True))
 
 

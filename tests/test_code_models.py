@@ -119,7 +119,7 @@ def test_weights_that_do_not_fit(options, backbone, message):
 
 def test_presets_and_tokens():
     assert sizes_of_preset("short", owner="ColaRec") == (20, 29, 256)
-    assert sizes_of_preset([5, 4, 30], owner="ColaRec") == (5, 4, 30)
+    assert sizes_of_preset([5, np.int64(4), 30], owner="ColaRec") == (5, 4, 30)
     assert checked_tokens(None, 3, 2, owner="ColaRec") is None
     cut = checked_tokens([[0, 0, 0], [1, 2, 3]], 2, 2, owner="ColaRec")
     assert cut.tolist() == [[0, 0], [1, 2]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 TRANSFORMS = (None, "standardize", "log1p", "bucketize")
@@ -87,7 +88,7 @@ class CategoryList:
     def __post_init__(self) -> None:
         _check_category(self)
         owner = f"CategoryList({self.name!r})"
-        _check_count(owner, "maxlen", self.maxlen)
+        _keep_count(owner, self, "maxlen")
         if self.separator is not None and (
             not isinstance(self.separator, str) or not self.separator
         ):
@@ -151,7 +152,7 @@ class Number:
         if self.bins is not None and self.edges is not None:
             raise ValueError(f"{owner}: give bins or edges, not both.")
         if self.bins is not None:
-            _check_count(owner, "bins", self.bins, least=2)
+            _keep_count(owner, self, "bins", least=2)
         if self.edges is not None:
             edges = tuple(float(edge) for edge in self.edges)
             if not edges or any(not a < b for a, b in zip(edges, edges[1:], strict=False)):
@@ -264,18 +265,21 @@ def _check_name(owner: str, name: object) -> None:
         raise TypeError(f"{owner}: name must be a non-empty string, got {name!r}.")
 
 
-def _check_count(owner: str, label: str, value: object, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def _keep_count(owner: str, feature: Feature, label: str, least: int = 1) -> None:
+    """Checks an attribute that counts, and keeps it as int, which JSON knows."""
+    value = getattr(feature, label)
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{owner}: {label} must be an integer of at least {least}, got {value!r}.")
+    object.__setattr__(feature, label, int(value))
 
 
 def _check_category(feature: Category | CategoryList) -> None:
     kind = type(feature).__name__
     _check_name(kind, feature.name)
     owner = f"{kind}({feature.name!r})"
-    _check_count(owner, "min_frequency", feature.min_frequency)
+    _keep_count(owner, feature, "min_frequency")
     if feature.max_size is not None:
-        _check_count(owner, "max_size", feature.max_size)
+        _keep_count(owner, feature, "max_size")
     for label in ("vocabulary", "length_name"):
         value = getattr(feature, label, None)
         if value is not None and (not isinstance(value, str) or not value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -76,7 +77,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if not backup_dir:
             raise ValueError(f"{_OWNER}: backup_dir is empty; name a folder.")
         if save_freq != "epoch":
-            if isinstance(save_freq, bool) or not isinstance(save_freq, int):
+            if isinstance(save_freq, bool) or not isinstance(save_freq, Integral):
                 raise TypeError(
                     f"{_OWNER}: save_freq must be 'epoch' or a number of batches, got "
                     f"{save_freq!r}."

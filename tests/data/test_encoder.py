@@ -42,6 +42,18 @@ def full_encoder():
     )
 
 
+def test_counts_may_be_numpys(frame, tmp_path):
+    features = [
+        Category("city", min_frequency=np.int64(1), max_size=np.int32(1)),
+        CategoryList("seen", np.int64(2)),
+        Number("hour", transform="bucketize", bins=np.int64(2)),
+    ]
+    encoder = FeatureEncoder(features).fit(frame)
+    encoder.save(tmp_path / "encoder.json")
+    found = FeatureEncoder.load(tmp_path / "encoder.json").transform(frame)
+    assert found["seen"].shape == (4, 2) and found["city"].max() == 2
+
+
 def test_a_worked_case(frame):
     batch = full_encoder().fit_transform(frame)
     assert batch["user"].tolist() == [2, 3, 2, 1]

@@ -56,7 +56,8 @@ class TestResume:
         assert_equal(state(resumed), state(whole))
 
     @pytest.mark.parametrize(
-        ("at", "save_freq"), [((0, 3), 2), ((2, 0), 3), ((2, 3), 1), ((3, BATCHES - 1), 1)]
+        ("at", "save_freq"),
+        [((0, 3), 2), ((2, 0), 3), ((2, 3), 1), ((3, BATCHES - 1), np.int64(1))],
     )
     def test_within_an_epoch(self, tmp_path, whole, at, save_freq):
         interrupted(tmp_path, at, save_freq=save_freq)

@@ -1,5 +1,7 @@
 """A language model as a layer: token ids in, one vector a text out."""
 
+from numbers import Integral
+
 import keras
 from keras import ops
 
@@ -45,7 +47,7 @@ class TextEncoder(keras.layers.Layer):
         super().__init__(**{"dtype": backbone.dtype_policy, **kwargs})
         if pooling not in POOLINGS:
             raise ValueError(f"{self.name}: pooling must be one of {POOLINGS}, got {pooling!r}.")
-        _check_tuning(self.name, trainable_layers, lora_rank)
+        trainable_layers, lora_rank = _checked_tuning(self.name, trainable_layers, lora_rank)
         self.backbone = backbone
         self.pooling = pooling
         self.trainable_layers = trainable_layers
@@ -122,19 +124,23 @@ class TextEncoder(keras.layers.Layer):
         return cls(keras.saving.deserialize_keras_object(backbone), **config)
 
 
-def _check_tuning(owner, trainable_layers, lora_rank):
+def _checked_tuning(owner, trainable_layers, lora_rank):
+    """Both as they are kept, numbers as int."""
     counts = trainable_layers != "all"
-    if counts and (not isinstance(trainable_layers, int) or trainable_layers < 0):
+    if counts and (not isinstance(trainable_layers, Integral) or trainable_layers < 0):
         raise ValueError(
             f"{owner}: trainable_layers must be 'all' or a number of blocks from 0, got "
             f"{trainable_layers!r}."
         )
+    if counts:
+        trainable_layers = int(trainable_layers)
     if lora_rank is None:
-        return
-    if isinstance(lora_rank, bool) or not isinstance(lora_rank, int) or lora_rank < 1:
+        return trainable_layers, None
+    if isinstance(lora_rank, bool) or not isinstance(lora_rank, Integral) or lora_rank < 1:
         raise ValueError(f"{owner}: lora_rank must be a positive integer, got {lora_rank!r}.")
     if counts:
         raise ValueError(
             f"{owner}: lora_rank={lora_rank} and trainable_layers={trainable_layers} exclude each "
             "other: adapters are trained while every block is frozen. Leave one out."
         )
+    return trainable_layers, int(lora_rank)

@@ -7,6 +7,7 @@ state is read without BERT's pooler, which was trained to tell next sentences; d
 are read at their last real token; the bi-encoder is trained on clicks through g·cos + b.
 """
 
+from numbers import Integral
 from pathlib import Path
 
 import keras
@@ -174,11 +175,11 @@ def _number_of_outputs(form, task, num_classes):
             "TextRanker: a cosine is one number and tells two classes apart. Use "
             "form='cross_encoder' for task='multiclass'."
         )
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+    if isinstance(num_classes, bool) or not isinstance(num_classes, Integral) or num_classes < 2:
         raise ValueError(
             f"TextRanker: task='multiclass' needs num_classes of at least 2, got {num_classes!r}."
         )
-    return num_classes
+    return int(num_classes)
 
 
 def _checked_maxlen(maxlen, backbone):

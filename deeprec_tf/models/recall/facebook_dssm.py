@@ -8,6 +8,7 @@ tasks (`num_tasks`) are no part of the paper.
 """
 
 import functools
+from numbers import Integral
 
 import keras
 
@@ -163,7 +164,7 @@ def _further_tasks(num_tasks, task_types):
         )
     if not names:
         return {}
-    if any(isinstance(kind, int) for kind in task_types or ()):
+    if any(isinstance(kind, Integral) for kind in task_types or ()):
         raise ValueError(
             "FaceBookDSSM: a further task is 'binary' or 'regression', as its head is one cosine, "
             f"got task_types={task_types!r}."

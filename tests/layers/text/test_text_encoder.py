@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -103,6 +105,9 @@ def test_the_last_blocks_alone_are_trained():
     paths = [weight.path for weight in encoder(trainable_layers=1).trainable_weights]
     assert all("transformer_layer_1" in path for path in paths)
     assert len(paths) == 15, "of 16 weights: the keys' bias can have no gradient"
+    layer = encoder(trainable_layers=np.int64(1))
+    assert len(layer.trainable_weights) == 15 and json.dumps(layer.get_config()["trainable_layers"])
+    assert json.dumps(encoder(lora_rank=np.int64(3)).get_config()["lora_rank"]) == "3"
 
 
 def test_the_norm_behind_the_last_blocks_of_a_decoder_is_trained():

@@ -35,6 +35,13 @@ def test_numbers():
     np.testing.assert_allclose(got["kind"], [softmax(v) for v in logits["kind"]], atol=1e-5)
 
 
+def test_classes_may_be_counted_by_numpy(tmp_path):
+    model = SharedBottom(COLUMNS, task_names=["kind"], task_types=[np.int64(3)], **SIZES)
+    assert answers(model).shape[1] == 3
+    model.fit(dict(X), np.arange(len(answers(model))) % 3, verbose=0)
+    model.save(tmp_path / "model.keras")
+
+
 def test_permuted_tasks_permute_the_outputs():
     """Tasks are told apart by their names alone."""
     model = SharedBottom(COLUMNS, task_names=["click", "buy"], **SIZES)

@@ -101,7 +101,8 @@ def test_multiclass():
     scores = np.exp(first @ weights)
     assert got.shape == (4, 3) and model.output_names == ["multiclass"]
     np.testing.assert_allclose(got[0], scores / scores.sum(), atol=1e-5)
-    model = ranker(task="multiclass", num_classes=3, optimizer=keras.optimizers.Adam(0.01))
+    optimizer = keras.optimizers.Adam(0.01)
+    model = ranker(task="multiclass", num_classes=np.int64(3), optimizer=optimizer)
     losses = model.fit(x, [2, 0, 1, 2], epochs=40, verbose=0).history["loss"]
     assert losses[-1] < losses[0] / 2
 
