@@ -50,7 +50,7 @@ class Data:
     """A data set: its folder and columns, what depends on it, and what is measured.
 
     `rate` is Adam's learning rate for the models that have none of their own, `epochs` the most
-    that a model is trained.
+    that a model is trained. After `steady` of them the rate falls in a straight line to the end.
     With `shuffled` neighbouring items of a user whose article numbers ascend lie in a random order,
     see `without_order_of_numbers`. With `numbered` ratings of one second lie in the order of the
     movies' numbers, see `ties_by_number`; else in a random one, as the data have them.
@@ -63,6 +63,7 @@ class Data:
     name: str
     rate: float = RATE
     epochs: int = EPOCHS
+    steady: int = EPOCHS
     patience: int = PATIENCE
     watched: str = "ndcg@10"
     k: tuple[int, ...] = K
@@ -311,17 +312,30 @@ def trained(
         metrics=data.metrics,
     )
     budget = budget or Budget(file=spent_file(folder))
+    callbacks = [watch, stop, budget, *falling_rate(run, data)]
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
         batch_size=run.batch or (PREFIX_BATCH if run.prefixes else BATCH),
         epochs=run.epochs or data.epochs, verbose=2,
-        callbacks=[watch, stop, budget, backup],
+        callbacks=[*callbacks, backup],
     )
     return model, {
         "parameters": model.count_params(), **chosen(history, data.watched),
         "earlier": budget.earlier,
     }  # fmt: skip
+
+
+def falling_rate(run: Run, data: Data) -> list[keras.callbacks.Callback]:
+    """What makes the learning rate fall after the steady epochs, if it does."""
+    if data.steady >= data.epochs or callable(run.rate):
+        return []
+    highest, last = run.rate or data.rate, data.epochs - data.steady + 1
+
+    def rate(epoch: int) -> float:
+        return float(highest * min(1.0, (data.epochs - epoch) / last))
+
+    return [keras.callbacks.LearningRateScheduler(rate)]
 
 
 def built(run: Run, data: Data, items: int) -> Any:

@@ -28,7 +28,9 @@ SAME: dict[str, Any] = {
 }  # fmt: skip
 DATA = {
     "yoochoose": Data("yoochoose-100k", name="yoochoose, sample of 100,000 clicks", **SAME),
-    "diginetica": Data("diginetica", name="diginetica", **SAME),
+    "diginetica": Data(
+        "diginetica", name="diginetica", **SAME | {"epochs": 26, "steady": 18, "patience": 26}
+    ),
 }
 FILES = {
     "yoochoose": ("train.parquet", "test.parquet"),

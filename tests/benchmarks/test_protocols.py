@@ -1,5 +1,6 @@
 """What the accuracy benchmarks let a model see, and what a training may cost."""
 
+import dataclasses
 import time
 
 import keras
@@ -188,3 +189,13 @@ def test_a_budget_holds_over_pieces(scripts, tmp_path):
     steps = budget(steps=3)
     model.fit(x, x, batch_size=1, epochs=5, callbacks=[steps], verbose=0)
     assert int(model.optimizer.iterations) == 8 + 1 + 3
+
+
+def test_the_rate_falls_in_a_straight_line_after_the_steady_epochs(scripts):
+    next_item, sessions = scripts("next_item"), scripts("sessions")
+    run = next_item.Run("STAMP", rate=0.5)
+    data = dataclasses.replace(sessions.DATA["diginetica"], epochs=6, steady=3)
+    (schedule,) = next_item.falling_rate(run, data)
+    rates = [schedule.schedule(epoch) for epoch in range(6)]
+    assert rates == pytest.approx([0.5, 0.5, 0.5, 0.375, 0.25, 0.125])
+    assert not next_item.falling_rate(run, sessions.DATA["yoochoose"])
