@@ -184,6 +184,10 @@ RUNS = {
 }
 # As published for MovieLens-1M. BERT4Rec's steps are 16,667 epochs of 24.
 FULL_SIZE = {
+    "SASRec, original block": Run(
+        "SASRec", {**SASREC, "original": True, "dropout": 0.1}, rate=RATE, epochs=100,
+        remark="the paper's block with the softmax, dropout .1, at most 100 epochs at 1e-3",
+    ),
     "BERT4Rec, as published": Run(
         "BERT4Rec", {"mask_share": 0.2}, rate=lambda: WarmUp(1e-4, 10_000, 400_000), batch=256,
         epochs=16_667, remark="as published for MovieLens-1M",
