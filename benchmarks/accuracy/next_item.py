@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from budget import Budget
 from parts import of_parts, parts_of
+from rates import falling
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import models, next_item_columns
@@ -316,7 +317,9 @@ def trained(
         metrics=data.metrics,
     )
     budget = budget or Budget(file=spent_file(folder))
-    callbacks = [watch, stop, budget, *falling_rate(run, data)]
+    callbacks = [watch, stop, budget]
+    if data.steady < data.epochs:
+        callbacks.append(falling(run.rate or data.rate, data.epochs, data.steady))
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
@@ -328,18 +331,6 @@ def trained(
         "parameters": model.count_params(), **chosen(history, data.watched),
         "earlier": budget.earlier,
     }  # fmt: skip
-
-
-def falling_rate(run: Run, data: Data) -> list[keras.callbacks.Callback]:
-    """What makes the learning rate fall after the steady epochs, if it does."""
-    if data.steady >= data.epochs or callable(run.rate):
-        return []
-    highest, last = run.rate or data.rate, data.epochs - data.steady + 1
-
-    def rate(epoch: int) -> float:
-        return float(highest * min(1.0, (data.epochs - epoch) / last))
-
-    return [keras.callbacks.LearningRateScheduler(rate)]
 
 
 def built(run: Run, data: Data, items: int) -> Any:

@@ -1,6 +1,5 @@
 """What the accuracy benchmarks let a model see, and what a training may cost."""
 
-import dataclasses
 import time
 
 import keras
@@ -192,10 +191,9 @@ def test_a_budget_holds_over_pieces(scripts, tmp_path):
 
 
 def test_the_rate_falls_in_a_straight_line_after_the_steady_epochs(scripts):
-    next_item, sessions = scripts("next_item"), scripts("sessions")
-    run = next_item.Run("STAMP", rate=0.5)
-    data = dataclasses.replace(sessions.DATA["diginetica"], epochs=6, steady=3)
-    (schedule,) = next_item.falling_rate(run, data)
-    rates = [schedule.schedule(epoch) for epoch in range(6)]
-    assert rates == pytest.approx([0.5, 0.5, 0.5, 0.375, 0.25, 0.125])
-    assert not next_item.falling_rate(run, sessions.DATA["yoochoose"])
+    def rates_of(*arguments):
+        schedule = scripts("rates").falling(*arguments).schedule
+        return [schedule(epoch) for epoch in range(arguments[1])]
+
+    assert rates_of(0.5, 6, 3) == pytest.approx([0.5, 0.5, 0.5, 0.375, 0.25, 0.125])
+    assert rates_of(0.4, 4) == pytest.approx([0.4, 0.3, 0.2, 0.1])
