@@ -14,7 +14,7 @@ DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
 class AllItems:
     """Every item of the catalogue: the full softmax.
 
-    The logits, positions x items, are never held as one beyond 256 MB.
+    The logits, positions x items, are never held as one.
     """
 
 

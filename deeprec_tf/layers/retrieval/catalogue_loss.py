@@ -12,8 +12,8 @@ class CatalogueLoss(keras.layers.Layer):
     """-log softmax over all items of <query, item> / temperature at the positive.
 
     A row's loss is its share of the mean over all positions of the batch that have a positive, so
-    the mean over rows is that over positions. The logits, positions x items, are held as one only
-    up to `most_logits`; beyond, positions are worked off in chunks.
+    the mean over rows is that over positions. The logits, positions x items, are never held as one:
+    positions are worked off in chunks.
 
     Args:
         temperature: above 0, divides the scores.
@@ -31,7 +31,7 @@ class CatalogueLoss(keras.layers.Layer):
         ValueError: a temperature that is not positive.
     """
 
-    gains_from_xla = False  # of XLA's form, that is: see `_kernels`
+    gains_from_xla = False
 
     def __init__(self, temperature=1.0, *, most_logits=MOST_LOGITS, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -44,8 +44,11 @@ class CatalogueLoss(keras.layers.Layer):
         """Applies the layer."""
         positions = Positions(labels, training)
         queries = positions.take(queries) / self.temperature
-        places = ops.maximum(positions.take(labels) - 1, 0)
-        losses = catalogue_softmax(queries, items[1:], places, self.most_logits)
+        labels = positions.take(labels)
+        losses = catalogue_softmax(
+            queries, items[1:], ops.maximum(labels - 1, 0), labels > 0, self.most_logits,
+            training=training,
+        )
         return positions.row_losses(losses)
 
     def compute_mask(self, *args, **kwargs):

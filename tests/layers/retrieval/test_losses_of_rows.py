@@ -48,19 +48,8 @@ def test_catalogue_loss(labels):
     np.testing.assert_allclose(got[:, 0], wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("labels", [ROW_LABELS, STEP_LABELS])
-@pytest.mark.parametrize(("most_logits", "few", "chunk"), [(1 << 20, 1 << 20, 256), (17, 0, 256),
-                                                           (1 << 20, 0, 2)])  # fmt: skip
-def test_the_gradient_by_hand_is_that_of_the_formula(
-    labels, most_logits, few, chunk, monkeypatch
-):
-    """All at once; in chunks, as more do not fit; in chunks, as that is faster."""
-    monkeypatch.setattr(_kernels, "FEW_LOGITS", few)
-    monkeypatch.setattr(_kernels, "CHUNK", chunk)
-    queries = queries_of(labels)
-    losses, (of_queries, of_items) = in_graph(
-        CatalogueLoss(0.5, most_logits=most_logits), queries, labels, TABLE
-    )
+def gradients_by_formula(queries, labels, weights):
+    """In float64 by automatic differentiation: losses of rows, and the gradients of their sum."""
     with tf.GradientTape() as tape:
         q, items = tf.constant(queries, "float64"), tf.constant(TABLE, "float64")
         tape.watch([q, items])
@@ -70,11 +59,71 @@ def test_the_gradient_by_hand_is_that_of_the_formula(
         each = tf.reshape(tf.where(flat > 0, each, 0.0), (len(labels), -1))
         share = 1.0 if labels.ndim == 1 else len(labels) / (labels > 0).sum()
         plain = tf.reduce_sum(each, axis=1) * share
-        total = tf.reduce_sum(plain * np.arange(1.0, len(labels) + 1))
-    wanted_queries, wanted_items = tape.gradient(total, [q, items])
+        total = tf.reduce_sum(plain * weights)
+    return plain, *tape.gradient(total, [q, items])
+
+
+@pytest.mark.parametrize("labels", [ROW_LABELS, STEP_LABELS])
+@pytest.mark.parametrize(("most_logits", "chunk"), [(1 << 20, 256), (17, 256), (1 << 20, 2)])
+@pytest.mark.parametrize("weights", ["even", "of rows"])
+@pytest.mark.parametrize("form", ["graph", "XLA", "without training"])
+def test_the_gradient_by_hand_is_that_of_the_formula(
+    labels, most_logits, chunk, weights, form, monkeypatch
+):
+    """In one chunk and in several, for one number behind all positions and for their own."""
+    monkeypatch.setattr(_kernels, "CHUNK", chunk)
+    passes, passed = [], _kernels._passed
+    monkeypatch.setattr(_kernels, "_passed", lambda *x: passes.append(1) or passed(*x))
+    queries = queries_of(labels)
+    weight = np.arange(1.0, len(labels) + 1) if weights == "of rows" else np.full(len(labels), -0.7)
+    layer = CatalogueLoss(0.5, most_logits=most_logits)
+
+    @tf.function(jit_compile=form == "XLA")
+    def run(queries, items):
+        with tf.GradientTape() as tape:
+            tape.watch([queries, items])
+            losses = layer(queries, labels, items, training=form != "without training")
+            total = tf.reduce_sum(losses[:, 0] * weight.astype("float32"))
+        return losses, *tape.gradient(total, [queries, items])
+
+    losses, of_queries, of_items = run(tf.constant(queries), tf.constant(TABLE))
+    plain, wanted_queries, wanted_items = gradients_by_formula(queries, labels, weight)
     np.testing.assert_allclose(losses[:, 0], plain, rtol=1e-5)
     np.testing.assert_allclose(of_queries, wanted_queries, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(of_items, wanted_items, rtol=1e-4, atol=1e-6)
+    assert len(passes) == 2, "one in the forward pass, one for the gradient where it is needed"
+
+
+@pytest.mark.parametrize("rows", ["even", "with weights"])
+def test_a_mean_over_positions_takes_one_pass(rows, monkeypatch):
+    """A pass for the gradient would be infinite here."""
+    passed = _kernels._passed
+
+    def no_second(queries, items, weights, chunk):
+        found = passed(queries, items, weights, chunk)
+        if weights is None or weights.op.type == "Cast":  # of the positions that are real
+            return found
+        return found[0], *(part / 0.0 for part in found[1:])
+
+    monkeypatch.setattr(_kernels, "_passed", no_second)
+    queries = queries_of(STEP_LABELS)
+    weight = np.ones(len(STEP_LABELS)) if rows == "even" else np.arange(1.0, len(STEP_LABELS) + 1)
+
+    @tf.function
+    def run(queries):
+        with tf.GradientTape() as tape:
+            tape.watch(queries)
+            losses = CatalogueLoss()(queries, STEP_LABELS, TABLE, training=True)
+            total = tf.reduce_mean(losses[:, 0] * weight.astype("float32"))
+        return tape.gradient(total, queries)
+
+    assert np.isfinite(run(tf.constant(queries))).all() == (rows == "even")
+
+
+def test_no_position_at_all_has_no_gradient():
+    labels = np.zeros_like(STEP_LABELS)
+    losses, gradients = in_graph(CatalogueLoss(), queries_of(labels), labels, TABLE)
+    assert not np.any(losses) and not any(np.any(gradient) for gradient in gradients)
 
 
 def test_the_memory_of_a_large_catalogue_is_that_of_a_few_chunks():
