@@ -8,7 +8,8 @@ one click. The last tenth of the training sessions, by the time of their first c
 no times, there by their number), is the validation, by whose MRR@20 the epoch is chosen; the
 models are not trained again on all. The rows of NARM and STAMP are every prefix of a session, those
 of GRU4Rec the sessions. A run that is broken off goes on from its last epoch; a finished run is not
-run again.
+run again. On diginetica Adam has its usual .999: at .98, as SASRec's code has it, the rows of its
+large catalogue learn several times more slowly.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ SAME: dict[str, Any] = {
 DATA = {
     "yoochoose": Data("yoochoose-100k", name="yoochoose, sample of 100,000 clicks", **SAME),
     "diginetica": Data(
-        "diginetica", name="diginetica", **SAME | {"epochs": 26, "steady": 18, "patience": 26}
+        "diginetica", name="diginetica", beta_2=0.999,
+        **SAME | {"epochs": 16, "steady": 10, "patience": 16},
     ),
 }
 FILES = {
