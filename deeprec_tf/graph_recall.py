@@ -128,11 +128,11 @@ def featured_items(
     Raises:
         ValueError: a sequence that is not pooled, or a column and the table do not go together.
     """
-    if any(column.name in inputs for column in columns):
-        name = next(column.name for column in columns if column.name in inputs)
+    taken = next((column.name for column in columns if column.name in inputs), None)
+    if taken is not None:
         raise ValueError(
-            f"{owner}: {name!r} names the ids already. Leave it out of item_feature_columns, which "
-            "are those beside the id, or rename it."
+            f"{owner}: {taken!r} names the ids already. Leave it out of item_feature_columns, "
+            "which are those beside the id, or rename it."
         )
     refuse_sequences(owner, columns)
     missing = [column.name for column in columns if column.name not in (item_table or {})]

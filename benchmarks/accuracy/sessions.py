@@ -8,8 +8,8 @@ one click. The last tenth of the training sessions, by the time of their first c
 no times, there by their number), is the validation, by whose MRR@20 the epoch is chosen; the
 models are not trained again on all. The rows of NARM and STAMP are every prefix of a session, those
 of GRU4Rec the sessions. A run that is broken off goes on from its last epoch; a finished run is not
-run again. On diginetica Adam has its usual .999: at .98, as SASRec's code has it, the rows of its
-large catalogue learn several times more slowly.
+run again. On diginetica Adam has its usual .999: at .98, as SASRec's code has it, the rare rows of
+its large catalogue take smaller steps.
 """
 
 from __future__ import annotations
