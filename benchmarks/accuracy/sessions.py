@@ -31,7 +31,7 @@ DATA = {
     "yoochoose": Data("yoochoose-100k", name="yoochoose, sample of 100,000 clicks", **SAME),
     "diginetica": Data(
         "diginetica", name="diginetica", beta_2=0.999,
-        **SAME | {"epochs": 16, "steady": 10, "patience": 16},
+        **SAME | {"epochs": 16, "steady": 10, "patience": 5},
     ),
 }
 FILES = {
