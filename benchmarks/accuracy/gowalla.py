@@ -8,8 +8,8 @@ are fixed beforehand, and the test part is ranked once: it chooses nothing. `--p
 ninth of the training part out and ranks that, to choose settings by. A run that is broken off
 goes on from its last epoch (checkpoints in `--checkpoints`); a finished run is not run again.
 
-For planning, in CPU seconds on one core: LightGCN takes 130 an epoch with the BPR and 170 with the
-softmax, MF 10 and 20, ranking the test part 30. item-kNN wants 14 GB of memory, EASE 10.
+For planning, in CPU seconds on one core: LightGCN takes 130 an epoch with the BPR and 70 with the
+softmax, MF 10 and 15, ranking the test part 30. item-kNN wants 14 GB of memory, EASE 10.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from budget import Budget
 from next_item import spent_file
+from rates import falling
 from rows import Rows, cpu_seconds, use_one_thread
 
 from deeprec_tf import SparseFeat, next_item_columns
@@ -57,6 +58,7 @@ class Run:
         batch: rows a step.
         rate: learning rate of Adam.
         epochs: how many, fixed beforehand; 0 for a baseline.
+        falls: whether the learning rate falls in a straight line over them.
         has_history: whether a row has the user's other items, too.
         remark: what a reader of the row must know.
     """
@@ -66,6 +68,7 @@ class Run:
     batch: int = 2048
     rate: float = 1e-3
     epochs: int = 0
+    falls: bool = False
     has_history: bool = False
     remark: str = ""
 
@@ -119,15 +122,15 @@ UNIFORM = {**COSINES, "negatives": Sampled(DRAWN)}
 IN_BATCH = {**COSINES, "negatives": "in_batch"}
 
 
-def softmax_over(items: str) -> dict[str, Any]:
+def softmax_over(items: str, **schedule: Any) -> dict[str, Any]:
     """How the models of cosines are trained; `items` says in the remark what competes."""
-    return {"batch": 2048, "rate": 1e-2, "epochs": 10, "remark": (
-        f"reduced: 10 epochs; softmax of cosines over {items}, temperature .1"
+    return {"batch": 2048, "rate": 1e-2, **schedule, "remark": (
+        f"reduced: {schedule['epochs']} epochs; softmax of cosines over {items}, temperature .1"
     )}  # fmt: skip
 
 
-WITH_UNIFORM = softmax_over(f"{DRAWN:,} items drawn a batch")
-WITH_IN_BATCH = softmax_over("the items of the batch")
+WITH_UNIFORM = softmax_over(f"{DRAWN:,} items drawn a batch", epochs=30, falls=True)
+WITH_IN_BATCH = softmax_over("the items of the batch", epochs=10)
 RUNS = {
     "popularity": Run(fit_popularity),
     "item-kNN": Run(fit_item_knn),
@@ -140,7 +143,7 @@ RUNS = {
     "MF, in-batch softmax": Run(lightgcn, {"num_layers": 0, **IN_BATCH}, **WITH_IN_BATCH),
     "LightGCN, in-batch softmax": Run(lightgcn, IN_BATCH, **WITH_IN_BATCH),
     "MF, softmax": Run(lightgcn, {"num_layers": 0, **UNIFORM}, **WITH_UNIFORM),
-    "LightGCN, softmax": Run(lightgcn, UNIFORM, **WITH_UNIFORM),
+    "LightGCN, softmax": Run(lightgcn, UNIFORM, **WITH_UNIFORM | {"batch": 4096}),
     "DSSM": Run(
         dssm,
         {"hidden_units": (WIDTH,), "negatives": Sampled(DRAWN), "temperature": 0.1},
@@ -150,7 +153,10 @@ RUNS = {
     # from those it comes with.
     "YoutubeDNN": Run(
         youtube_dnn,
-        {"hidden_units": (), **COSINES, "negatives": Sampled(DRAWN, hide_seen=True)},
+        {
+            "hidden_units": (), "tied": False, **COSINES,
+            "negatives": Sampled(DRAWN, hide_seen=True),
+        },
         has_history=True, **WITH_UNIFORM | {"rate": 3e-3},
     ),
 }
@@ -219,10 +225,13 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> tuple[keras.Mo
         truth = (asked(run, data, seed), data.targets)
         callbacks = [RetrievalEvaluation(truth, seen=data.seen, k=K, metrics=METRICS)]
     drawn = {"redraw": lambda epoch: data.histories(seed, epoch)} if run.has_history else {}
+    epochs = options.epochs or run.epochs
+    if run.falls:
+        callbacks.insert(0, falling(options.rate or run.rate, epochs))
     model.fit(
         data.histories(seed) if run.has_history else data.train,
-        batch_size=options.batch or run.batch, epochs=options.epochs or run.epochs, verbose=2,
-        callbacks=callbacks, **drawn,
+        batch_size=options.batch or run.batch, epochs=epochs, verbose=2, callbacks=callbacks,
+        **drawn,
     )  # fmt: skip
     return model, budget.earlier
 

@@ -164,7 +164,7 @@ RUNS = {
         remark="reduced: it stops as the others do, after 128 rows a step, where 400,000 steps of "
         "256 rows are published",
     ),
-    "NARM": Run("NARM", {"hidden_size": 64}, prefixes=True),
+    "NARM": Run("NARM", {"hidden_size": 64}, prefixes=True, beta_2=0.999),
     "YoutubeDNN": Run("YoutubeDNN", {"hidden_units": (128,), "dropout": 0.2}, prefixes=True),
     "DSSM": Run("DSSM", DSSM, prefixes=True),
     "DSSM, uncorrected": Run(
