@@ -122,15 +122,15 @@ UNIFORM = {**COSINES, "negatives": Sampled(DRAWN)}
 IN_BATCH = {**COSINES, "negatives": "in_batch"}
 
 
-def softmax_over(items: str, **schedule: Any) -> dict[str, Any]:
+def softmax_over(items: str, epochs: int, falls: bool) -> dict[str, Any]:
     """How the models of cosines are trained; `items` says in the remark what competes."""
-    return {"batch": 2048, "rate": 1e-2, **schedule, "remark": (
-        f"reduced: {schedule['epochs']} epochs; softmax of cosines over {items}, temperature .1"
+    return {"batch": 2048, "rate": 1e-2, "epochs": epochs, "falls": falls, "remark": (
+        f"reduced: {epochs} epochs; softmax of cosines over {items}, temperature .1"
     )}  # fmt: skip
 
 
 WITH_UNIFORM = softmax_over(f"{DRAWN:,} items drawn a batch", epochs=30, falls=True)
-WITH_IN_BATCH = softmax_over("the items of the batch", epochs=10)
+WITH_IN_BATCH = softmax_over("the items of the batch", epochs=10, falls=False)
 RUNS = {
     "popularity": Run(fit_popularity),
     "item-kNN": Run(fit_item_knn),
@@ -227,7 +227,7 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> tuple[keras.Mo
     drawn = {"redraw": lambda epoch: data.histories(seed, epoch)} if run.has_history else {}
     epochs = options.epochs or run.epochs
     if run.falls:
-        callbacks.insert(0, falling(options.rate or run.rate, epochs))
+        callbacks.append(falling(options.rate or run.rate, epochs))
     model.fit(
         data.histories(seed) if run.has_history else data.train,
         batch_size=options.batch or run.batch, epochs=epochs, verbose=2, callbacks=callbacks,
