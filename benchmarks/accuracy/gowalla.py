@@ -58,7 +58,7 @@ class Run:
         batch: rows a step.
         rate: learning rate of Adam.
         epochs: how many, fixed beforehand; 0 for a baseline.
-        falls: whether the learning rate falls in a straight line over them.
+        steady: of how many the rate stays; it falls in a straight line over the others. None: all.
         has_history: whether a row has the user's other items, too.
         remark: what a reader of the row must know.
     """
@@ -68,7 +68,7 @@ class Run:
     batch: int = 2048
     rate: float = 1e-3
     epochs: int = 0
-    falls: bool = False
+    steady: int | None = None
     has_history: bool = False
     remark: str = ""
 
@@ -122,15 +122,15 @@ UNIFORM = {**COSINES, "negatives": Sampled(DRAWN)}
 IN_BATCH = {**COSINES, "negatives": "in_batch"}
 
 
-def softmax_over(items: str, epochs: int, falls: bool) -> dict[str, Any]:
+def softmax_over(items: str, epochs: int, steady: int | None) -> dict[str, Any]:
     """How the models of cosines are trained; `items` says in the remark what competes."""
-    return {"batch": 2048, "rate": 1e-2, "epochs": epochs, "falls": falls, "remark": (
+    return {"batch": 2048, "rate": 1e-2, "epochs": epochs, "steady": steady, "remark": (
         f"reduced: {epochs} epochs; softmax of cosines over {items}, temperature .1"
     )}  # fmt: skip
 
 
-WITH_UNIFORM = softmax_over(f"{DRAWN:,} items drawn a batch", epochs=30, falls=True)
-WITH_IN_BATCH = softmax_over("the items of the batch", epochs=10, falls=False)
+WITH_UNIFORM = softmax_over(f"{DRAWN:,} items drawn a batch", epochs=30, steady=1)
+WITH_IN_BATCH = softmax_over("the items of the batch", epochs=10, steady=None)
 RUNS = {
     "popularity": Run(fit_popularity),
     "item-kNN": Run(fit_item_knn),
@@ -226,8 +226,8 @@ def trained(name: str, data: Gowalla, seed: int, options: Any) -> tuple[keras.Mo
         callbacks = [RetrievalEvaluation(truth, seen=data.seen, k=K, metrics=METRICS)]
     drawn = {"redraw": lambda epoch: data.histories(seed, epoch)} if run.has_history else {}
     epochs = options.epochs or run.epochs
-    if run.falls:
-        callbacks.append(falling(options.rate or run.rate, epochs))
+    if run.steady is not None:
+        callbacks.append(falling(options.rate or run.rate, epochs, run.steady))
     model.fit(
         data.histories(seed) if run.has_history else data.train,
         batch_size=options.batch or run.batch, epochs=epochs, verbose=2, callbacks=callbacks,

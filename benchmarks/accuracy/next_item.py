@@ -51,7 +51,8 @@ class Data:
     """A data set: its folder and columns, what depends on it, and what is measured.
 
     `rate` is Adam's learning rate for the models that have none of their own, `epochs` the most
-    that a model is trained. After `steady` of them the rate falls in a straight line to the end.
+    that a model is trained. After `steady` of them the rate falls in a straight line to the end;
+    it stays where that is None.
     `beta_2` is Adam's, .98 as in SASRec's code.
     With `shuffled` neighbouring items of a user whose article numbers ascend lie in a random order,
     see `without_order_of_numbers`. With `numbered` ratings of one second lie in the order of the
@@ -65,7 +66,7 @@ class Data:
     name: str
     rate: float = RATE
     epochs: int = EPOCHS
-    steady: int = EPOCHS
+    steady: int | None = None
     beta_2: float = BETA_2
     patience: int = PATIENCE
     watched: str = "ndcg@10"
@@ -107,6 +108,8 @@ class Run:
         width: of the item table.
         batch: rows a step; None takes the usual number.
         epochs: the most that it is trained; None takes the data set's number.
+        steady: epochs of the full rate, before it falls; None takes the data set's number. A
+            schedule of its own falls as it says.
     """
 
     builder: Any
@@ -118,6 +121,7 @@ class Run:
     width: int = WIDTH
     batch: int | None = None
     epochs: int | None = None
+    steady: int | None = None
 
 
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
@@ -321,20 +325,25 @@ def trained(
         metrics=data.metrics,
     )
     budget = budget or Budget(file=spent_file(folder))
-    callbacks = [watch, stop, budget]
-    if data.steady < data.epochs:
-        callbacks.append(falling(run.rate or data.rate, data.epochs, data.steady))
+    callbacks = [watch, stop, budget, *rate_of(run, data)]
     backup = BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
         parts.prefixes() if run.prefixes else parts.train,
         batch_size=run.batch or (PREFIX_BATCH if run.prefixes else BATCH),
-        epochs=run.epochs or data.epochs, verbose=2,
-        callbacks=[*callbacks, backup],
+        epochs=run.epochs or data.epochs, verbose=2, callbacks=[*callbacks, backup],
     )
     return model, {
         "parameters": model.count_params(), **chosen(history, data.watched),
         "earlier": budget.earlier,
     }  # fmt: skip
+
+
+def rate_of(run: Run, data: Data) -> list[keras.callbacks.Callback]:
+    """What lets the rate of a training fall; nothing where it stays, or is a schedule anyway."""
+    steady = run.steady or data.steady
+    if steady is None or callable(run.rate):
+        return []
+    return [falling(run.rate or data.rate, run.epochs or data.epochs, steady)]
 
 
 def built(run: Run, data: Data, items: int) -> Any:

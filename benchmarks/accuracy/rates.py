@@ -6,7 +6,7 @@ import keras
 
 
 def falling(
-    highest: float, epochs: int, steady: int = 1
+    highest: float, epochs: int, steady: int
 ) -> keras.callbacks.LearningRateScheduler:
     """Keeps the rate for some epochs, and lets it fall in a straight line over the others.
 

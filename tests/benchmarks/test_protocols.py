@@ -196,4 +196,20 @@ def test_the_rate_falls_in_a_straight_line_after_the_steady_epochs(scripts):
         return [schedule(epoch) for epoch in range(arguments[1])]
 
     assert rates_of(0.5, 6, 3) == pytest.approx([0.5, 0.5, 0.5, 0.375, 0.25, 0.125])
-    assert rates_of(0.4, 4) == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert rates_of(0.4, 4, 1) == pytest.approx([0.4, 0.3, 0.2, 0.1])
+
+
+def test_a_runs_own_epochs_say_when_its_rate_falls(scripts):
+    module = scripts("next_item")
+
+    def rates_of(**arguments):
+        run = module.Run("SASRec", **arguments)
+        return [callback.schedule(8) for callback in module.rate_of(run, data)]
+
+    data = module.Data("", "", 5, 0.0, "", rate=0.1, epochs=10, steady=5)
+    assert rates_of() == pytest.approx([0.1 * 2 / 6])
+    assert rates_of(rate=0.4, epochs=9, steady=8) == pytest.approx([0.4 * 1 / 2])
+    schedule = module.WarmUp(1e-4, 10, 100)
+    assert rates_of(rate=lambda: schedule, epochs=20) == []
+    data = module.Data("", "", 5, 0.0, "", epochs=10)
+    assert rates_of(epochs=20) == []
