@@ -162,7 +162,7 @@ RUNS = {
         "SASRec", {**SASREC, **BCE, "original": True}, remark="the paper's block and loss",
         rate=RATE,
     ),
-    "GRU4Rec": Run("GRU4Rec", {"dropout": None}),
+    "GRU4Rec": Run("GRU4Rec", {"dropout": None}, beta_2=0.999),
     "BERT4Rec": Run(
         "BERT4Rec", {"mask_share": 0.4},
         remark="reduced: it stops as the others do, after 128 rows a step, where 400,000 steps of "
