@@ -194,6 +194,10 @@ def _stack_rows(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
 
 def _fix_rank(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
     rank = len(spec.shape) + 1
+    if spec.shape and spec.shape[0] is None and array.ndim > 1 and array.shape[1] == 0:
+        is_text = spec.role == "ids" and getattr(spec.column, "dtype", "") == "string"
+        shape = (len(array), 1, *spec.shape[1:])  # no step: one of padding
+        return np.full(shape, "" if is_text else 0, object if is_text else spec.dtype)
     if array.ndim == rank - 1 and spec.shape and spec.shape[-1] == 1:
         array = array[..., None]  # (B,) for a dense column of dimension 1
     if array.ndim == rank + 1 and array.shape[-1] == 1 and array.ndim == 2:

@@ -72,8 +72,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         self._chosen_seed: int | None = None
         self._jit_asked: bool | str = False
         with tf.init_scope():
-            # Past attribute tracking: it is no part of the model and must not be saved.
-            object.__setattr__(self, "_first_rows", tf.Variable(0, trainable=False, dtype="int64"))
+            self.keep_aside("_first_rows", tf.Variable(0, trainable=False, dtype="int64"))
 
     @property
     def shuffle_seed(self) -> int | None:
@@ -182,8 +181,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         cached = getattr(self, "_cut_for_prediction", None)
         if cached is None:
             cached = self._cut()
-            # Past Keras's attribute tracking: the cut owns nothing and must not be saved.
-            object.__setattr__(self, "_cut_for_prediction", cached)
+            self.keep_aside("_cut_for_prediction", cached)
         cached[0].run_eagerly = self.run_eagerly
         return cached
 

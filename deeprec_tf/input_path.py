@@ -23,7 +23,8 @@ from deeprec_tf.dataset_guards import (
 from deeprec_tf.features import VarLenSparseFeat, input_specs
 from deeprec_tf.graph import inputs_of_float16, left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
-from deeprec_tf.string_keys import string_keys, string_keys_of_array
+from deeprec_tf.model_input import model_input
+from deeprec_tf.string_keys import string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
 _LARGEST = float(np.finfo("float16").max)
@@ -211,7 +212,7 @@ class InputPath(Model):
         def prepare(x, *rest):
             x = self._by_name(x, unused)
             if isinstance(x, dict):
-                x = guarded({name: string_keys(values) for name, values in x.items()})
+                x = guarded({name: model_input(values) for name, values in x.items()})
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
+from deeprec_tf.asides import Asides
 from deeprec_tf.graph import layers_of, part_before
 from deeprec_tf.layers.retrieval.graph_propagation import GraphPropagation
 from deeprec_tf.layers.retrieval.propagated_embedding import PropagatedEmbedding
 
-if TYPE_CHECKING:
-    from keras import Model
-else:
-    Model = object
 
-
-class SettledTables(Model):
+class SettledTables(Asides):
     """Propagates tables before they are looked up, once they have changed; a part of `RecModel`.
 
     Models without a `GraphPropagation` have no such tables, and nothing is done.
@@ -41,7 +37,7 @@ class SettledTables(Model):
     def _tables_before(self, layer: Any) -> tuple[list[Any], list[Any]]:
         """The two tables that a layer propagates: the layers that keep them, and their values."""
         part = self._before or part_before(layer)
-        object.__setattr__(self, "_before", part)  # past attribute tracking: it is not saved
+        self.keep_aside("_before", part)
         sides = [layers_of([side], PropagatedEmbedding) for side in part.outputs]
         none = [tf.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in part.inputs]
         return sum(sides, []), part(none)
@@ -49,7 +45,7 @@ class SettledTables(Model):
     def _settles_with(self, whole: Any) -> None:
         """Makes this model, a part of another, follow that one's training."""
         whole = whole if whole._whole is None else whole._whole
-        object.__setattr__(self, "_whole", whole)  # past attribute tracking: it is not saved
+        self.keep_aside("_whole", whole)
         whole.settle()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

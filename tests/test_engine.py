@@ -280,6 +280,17 @@ def test_weights_file_round_trip(trained, tmp_path):
     assert int(other.optimizer.iterations) == int(trained.optimizer.iterations)
 
 
+def test_weights_come_back_after_a_prediction(tmp_path):
+    model = built()
+    model.fit(X, Y, verbose=0)
+    before = model.predict(X, verbose=0)
+    model.save_weights(tmp_path / "model.weights.h5")
+    model.fit(X, Y, verbose=0)
+    assert np.any(model.predict(X, verbose=0) != before)
+    model.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+
+
 # ---- the train step ----------------------------------------------------------------------
 
 

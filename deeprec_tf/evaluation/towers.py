@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from deeprec_tf.data.tables import take
+from deeprec_tf.data.tables import row_count, take
 from deeprec_tf.engine import RecModel
 from deeprec_tf.export.catalogue import own_catalogue
 from deeprec_tf.export.cuts import ITEM_VECTOR, USER_VECTOR, item_encoder, user_encoder
@@ -30,8 +30,8 @@ class Towers:
         ids: ids of the catalogue, ascending.
 
     Raises:
-        ValueError: the model has no such joints, the catalogue is missing, lacks an input, or
-            has an id twice.
+        ValueError: the model has no such joints, the catalogue is missing, lacks an input, has
+            columns of different lengths, or an id twice.
     """
 
     def __init__(self, owner: str, model: keras.Model, items: Any, item: str | None) -> None:
@@ -41,6 +41,7 @@ class Towers:
         if items is None:
             items = own_catalogue(owner, model, self._item, id_name)
         features = only_inputs(owner, self._item, items, "items")
+        row_count(f"{owner}: items", features)
         ids = np.asarray(features[id_name])
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
             raise ValueError(

@@ -12,7 +12,7 @@ from deeprec_tf.batches import check_batch
 from deeprec_tf.engine import RecModel, part_of
 from deeprec_tf.graph import explainable_calls, inference_outputs, joint_output
 from deeprec_tf.layers import HSTUBlock
-from deeprec_tf.string_keys import string_keys
+from deeprec_tf.model_input import model_input
 
 _OWNER = "candidate_scorer"
 
@@ -120,7 +120,7 @@ class CandidateScorer:
             tensor.name: tf.zeros([1 if n is None else n for n in tensor.shape], tensor.dtype)
             for tensor in self._tokens.inputs if tensor.name in self._of_items
         }
-        user = {name: string_keys(tensor) for name, tensor in user.items()}
+        user = {name: model_input(tensor) for name, tensor in user.items()}
         given = self._tokens({**user, **nothing}, training=False)
         states, mask = given["tokens"], given["mask"]
         last = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1, keepdims=True) - 1  # (1, 1)
@@ -135,7 +135,7 @@ class CandidateScorer:
         return keys, values, last[:, 0] - self._blocks[0].prefix, shown
 
     def _scored(self, encoded: EncodedUser, candidates: dict[str, tf.Tensor]) -> tf.Tensor:
-        candidates = {name: string_keys(tensor) for name, tensor in candidates.items()}
+        candidates = {name: model_input(tensor) for name, tensor in candidates.items()}
         target = self._target(candidates, training=False)["target"]  # (M, 1, D)
         count = tf.shape(target)[0]
         first = tf.repeat(encoded.place, count)

@@ -17,6 +17,7 @@ from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo, largest_dif
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.onnx_loops import fix_loop_constants
 from deeprec_tf.export.signatures import id_specs, smoke_batch
+from deeprec_tf.model_input import with_a_step
 
 OPSET = 18
 QUANTIZATIONS = (None, "dynamic")
@@ -94,7 +95,8 @@ def export_onnx(
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
     def answer(*tensors):
-        return served(dict(zip(specs, tensors, strict=True)), training=False)
+        inputs = zip(specs, map(with_a_step, tensors), strict=True)
+        return served(dict(inputs), training=False)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx's own, about NumPy

@@ -16,7 +16,7 @@ from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.raw_answers import IDS, RawAnswers
 from deeprec_tf.export.raw_inputs import RawInputs
 from deeprec_tf.export.signatures import check_names, input_specs_of, tensor_infos
-from deeprec_tf.string_keys import string_keys
+from deeprec_tf.model_input import model_input
 
 SERVING_SIGNATURE = "serving_default"
 ID_SIGNATURE = "ids"
@@ -72,7 +72,7 @@ def export_saved_model(
 
     def from_inputs(inputs):
         return served(
-            {name: string_keys(value) for name, value in inputs.items()}, training=False
+            {name: model_input(value) for name, value in inputs.items()}, training=False
         )
 
     if raw_inputs is None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from deeprec_tf.export.artifact import Arrays, Artifact
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.signatures import input_specs_of, tensor_infos
-from deeprec_tf.string_keys import string_keys
+from deeprec_tf.model_input import model_input
 
 
 def serving_function(model: keras.Model) -> Artifact:
@@ -56,7 +56,7 @@ def serving_function(model: keras.Model) -> Artifact:
         batch = dict(zip(single, tensors[len(groups) :], strict=True))
         for names, columns in zip(groups, tensors, strict=False):
             batch |= zip(names, tf.unstack(columns, num=len(names), axis=1), strict=True)
-        return served({name: string_keys(batch[name]) for name in specs}, training=False)
+        return served({name: model_input(batch[name]) for name in specs}, training=False)
 
     compiled = answer.get_concrete_function()
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from deeprec_tf.data.tables import row_count
 from deeprec_tf.export.catalogue import items_among, own_catalogue
 from deeprec_tf.export.cuts import ITEM_VECTOR, item_encoder
 from deeprec_tf.graph import inputs_of
@@ -160,8 +161,8 @@ class ItemIndex:
             The index.
 
         Raises:
-            ValueError: the model has no such joint, an input or the catalogue is missing, or
-                the ids must be named; and what `build` raises.
+            ValueError: the model has no such joint, an input or the catalogue is missing, columns
+                differ in length, or the ids must be named; and what `build` raises.
         """
         tower = item_encoder(model)
         inputs = [tensor.name for tensor in inputs_of(keras.tree.flatten(tower.output))]
@@ -184,6 +185,7 @@ class ItemIndex:
                 )
             ids = inputs[0]
         arrays = {name: np.asarray(items[name]) for name in inputs}
+        row_count(f"{_OWNER}: items", arrays)
         is_item = items_among(tower, arrays, ids if isinstance(ids, str) else None)
         if isinstance(ids, str):
             if ids not in items:

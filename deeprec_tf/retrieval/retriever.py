@@ -24,7 +24,7 @@ from deeprec_tf.retrieval.exact import best_items
 from deeprec_tf.retrieval.index_input import checked_number, nobody
 from deeprec_tf.retrieval.item_index import ItemIndex
 from deeprec_tf.roles import owner_of
-from deeprec_tf.string_keys import string_keys
+from deeprec_tf.model_input import model_input
 
 _OWNER = "export_retriever"
 
@@ -161,7 +161,7 @@ class _Retriever(tf.Module):
     def __call__(self, inputs: Mapping[str, Any], answers: Any = None) -> dict[str, Any]:
         """Item ids and scores, (B, k) each, for inputs at the level of ids."""
         features = {
-            name: string_keys(value) for name, value in inputs.items() if name not in self._lists
+            name: model_input(value) for name, value in inputs.items() if name not in self._lists
         }
         vectors = tf.cast(self._tower(features, training=False)[USER_VECTOR], tf.float32)
         scores, places = best_items(vectors, self.vectors, self._k, self._excluded(inputs))

@@ -206,7 +206,7 @@ def _with_hints(student: RecModel, weight: float, temperature: float | None) -> 
                 "jit_compile": student._jit_asked,
             }
         )
-    object.__setattr__(model, "student", student)  # past tracking: it is no part of the model
+    model.keep_aside("student", student)
     model.row_order, model._chosen_seed = student.row_order, student._chosen_seed
     return model
 

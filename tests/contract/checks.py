@@ -22,7 +22,7 @@ from deeprec_tf.graph import explainable_calls
 from deeprec_tf.layers import BatchItems, CodeTokens, PredictionLayer, SampledItems
 from deeprec_tf.layers.core.draws import DrawingLayer
 from deeprec_tf.tables import set_table_values, table_values
-from tests.contract.data import MAXLEN, ROWS, STEPS, lengthened, train
+from tests.contract.data import MAXLEN, ROWS, STEPS, lengthened, train, without_steps
 from tests.docstrings import argument_problems
 
 COMPILE_ARGUMENTS = ("optimizer", "loss", "metrics", "jit_compile", "name")
@@ -141,7 +141,7 @@ def check_fit(subject):
 
 
 def check_saved_model(subject, path):
-    """The inference cut as a SavedModel agrees to 1e-6, at another batch size and length."""
+    """The inference cut as a SavedModel agrees to 1e-6, at other batch sizes and lengths."""
     from deeprec_tf.export import export_saved_model
 
     model = subject.lively
@@ -150,39 +150,44 @@ def check_saved_model(subject, path):
     assert found, "no SavedModel was written"
     loaded = tf.saved_model.load(str(found[-1].parent))
     serve = loaded.signatures["serving_default"]
-    inputs = _serving_inputs(model, subject)
     wanted = serve.structured_input_signature[1]
-    assert set(wanted) == set(inputs), f"the signature takes {sorted(wanted)}"
-    got = serve(**{n: tf.cast(v, wanted[n].dtype) for n, v in tensors(inputs).items()})
-    assert_close(got, _inference(model, inputs), 1e-6, "SavedModel")
+    for what, inputs in _serving_inputs(model, subject):
+        assert set(wanted) == set(inputs), f"the signature takes {sorted(wanted)}"
+        got = serve(**{n: tf.cast(v, wanted[n].dtype) for n, v in tensors(inputs).items()})
+        assert_close(got, _inference(model, inputs), 1e-6, f"SavedModel{what}")
 
 
 def check_onnx(subject, path):
-    """The inference cut in onnxruntime agrees to 1e-5, at another batch size and length."""
+    """The inference cut in onnxruntime agrees to 1e-5, at other batch sizes and lengths."""
     import onnxruntime
 
     from deeprec_tf.export import export_onnx
 
     model = subject.lively
-    inputs = _serving_inputs(model, subject)
     file = path / "model.onnx"
     export_onnx(model, str(file))
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     wanted = {entry.name: entry.type for entry in session.get_inputs()}
-    assert set(wanted) == set(inputs), f"the ONNX model takes {sorted(wanted)}"
     kinds = {"tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(float)": "float32"}
     names = [entry.name for entry in session.get_outputs()]
-    values = session.run(names, {n: inputs[n].astype(kinds[wanted[n]]) for n in wanted})
-    got = dict(zip(names, values, strict=True))
-    assert_close(got, _inference(model, inputs), 1e-5, "ONNX")
+    for what, inputs in _serving_inputs(model, subject):
+        assert set(wanted) == set(inputs), f"the ONNX model takes {sorted(wanted)}"
+        values = session.run(names, {n: inputs[n].astype(kinds[wanted[n]]) for n in wanted})
+        got = dict(zip(names, values, strict=True))
+        assert_close(got, _inference(model, inputs), 1e-5, f"ONNX{what}")
 
 
 def _serving_inputs(model, subject):
-    """Inputs of the inference cut, of another batch size and length than in training."""
+    """Inputs of the inference cut by what to say of them: longer than in training, and empty."""
     from deeprec_tf.export import inference_model
 
     batch = subject.batch(rows=ROWS - 5, steps=STEPS + 2, seed=1)
-    return {name: batch[name] for name in inference_model(model).input}
+    names = inference_model(model).input
+    empty = without_steps(subject.columns, batch)
+    return [
+        (what, {name: array[name] for name in names})
+        for what, array in (("", batch), (" without a step", empty))
+    ]
 
 
 def _inference(model, inputs):

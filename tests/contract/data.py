@@ -273,6 +273,16 @@ def lengthened(columns, batch, more):
     }
 
 
+def without_steps(columns, batch):
+    """The batch of users who have no history, padded to the longest of them: 0 steps."""
+    specs = input_specs(columns)
+    return {
+        name: array[:, :0] if specs[name].shape and specs[name].shape[0] is None
+        else np.zeros_like(array) if specs[name].role == "length" else array
+        for name, array in batch.items()
+    }
+
+
 @dataclass
 class Subject:
     """A model under test: how to build it, and its data.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-AFTER = "after."
+AFTER, BACK = "after.", "back."
 LABELS = "labels "
 
 
@@ -19,7 +19,8 @@ def save(subject, label, folder):
     """Saves a model after a step, with its batch; then trains it one step on.
 
     Returns:
-        Dict of arrays: predictions before and, with the prefix "after.", after that step.
+        Dict of arrays: predictions before that step and, with prefixes, "after." it and "back." at
+        the weights before it.
     """
     model = subject.build(metrics=[])
     model.run_eagerly = True
@@ -29,7 +30,7 @@ def save(subject, label, folder):
     by_task = labels if isinstance(labels, dict) else {"": labels}
     by_task = {f"{LABELS}{task}": values for task, values in by_task.items()}
     np.savez(folder / f"{label}.batch.npz", **by_task, **batch)
-    return _answers(model, batch, labels)
+    return _answers(model, batch, labels, folder / f"{label}.weights.h5")
 
 
 def load_all(folder):
@@ -59,13 +60,16 @@ def _environment(root):
     return {**os.environ, "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
 
 
-def _answers(model, batch, labels):
-    """Predictions, the optimizer's step, and both after one more step."""
+def _answers(model, batch, labels, file):
+    """Predictions, also after one more step and back from it, and the optimizer's step after it."""
     answers = _predictions(model, batch)
+    model.save_weights(file)
     model.train_on_batch(batch, labels)
     answers |= {AFTER + name: value for name, value in _predictions(model, batch).items()}
     answers["iterations"] = np.asarray(model.optimizer.iterations)
     answers["learning_rate"] = np.asarray(model.optimizer.learning_rate)
+    model.load_weights(file)
+    answers |= {BACK + name: value for name, value in _predictions(model, batch).items()}
     return answers
 
 
@@ -94,7 +98,8 @@ def _main(folder):
             names = [name for name in batch if name.startswith(LABELS)]
             labels = {name.removeprefix(LABELS): batch.pop(name) for name in names}
             labels = labels.get("", labels)
-            np.savez(folder / f"{label}.answers.npz", **_answers(model, batch, labels))
+            file = folder / f"{label}.weights.h5"
+            np.savez(folder / f"{label}.answers.npz", **_answers(model, batch, labels, file))
         except Exception as error:  # noqa: BLE001 - reported to the test by label
             errors[label] = f"{type(error).__name__}: {error}"
     (folder / "errors.json").write_text(json.dumps(errors))

@@ -1,11 +1,11 @@
-"""`.keras` → a fresh process: the same bits, and training goes on where it stood."""
+"""`.keras` → a fresh process: the same bits, and training goes on; `.weights.h5` and back."""
 
 import numpy as np
 import pytest
 
 from deeprec_tf import get_model, list_models
 from tests.contract.data import subject_of
-from tests.contract.round_trip import AFTER, load_all, save
+from tests.contract.round_trip import AFTER, BACK, load_all, save
 from tests.contract.variants import VARIANTS
 
 LABELS = [
@@ -48,3 +48,7 @@ def test_round_trip(model, variant, trips):
         for name, value in arrays.items() if name.startswith(AFTER)
     ]
     assert moved and min(moved) > 0, "the step after the save changed nothing"
+    for name, value in arrays.items():
+        if name.startswith(BACK):
+            before = arrays[name.removeprefix(BACK)]
+            np.testing.assert_array_equal(value, before, "its weights from a file", strict=True)

@@ -1,3 +1,4 @@
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -97,6 +98,17 @@ def test_a_tower_exports_and_saves_on_its_own(tmp_path):
     np.testing.assert_array_equal(
         again.predict(x, verbose=0)["user_vector"], tower.predict(x, verbose=0)["user_vector"]
     )
+
+
+def test_a_towers_file_holds_the_tower_alone(tmp_path):
+    model = two_towers()
+    model.predict(batch(model, 2, 3), verbose=0)
+    tower = user_encoder(model)
+    tower.save_weights(tmp_path / "tower.weights.h5")
+    sizes = []
+    with h5py.File(tmp_path / "tower.weights.h5") as file:
+        file.visititems(lambda _, node: sizes.append(getattr(node, "size", 0)))
+    assert sum(sizes) == tower.count_params() < model.count_params()
 
 
 def test_a_ranking_model_has_no_tower(sample):
