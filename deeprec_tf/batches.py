@@ -151,6 +151,8 @@ def _check_label_rows(owner: str, labels: Any, rows: tuple[str, int] | None) -> 
 
 def _as_array(owner: str, spec: InputSpec, value: Any) -> np.ndarray:
     """Array of the right rank and kind, dtype not yet narrowed."""
+    if hasattr(value, "to_tensor"):
+        value = value.to_tensor()  # of ragged rows
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -196,8 +198,9 @@ def _fix_rank(owner: str, spec: InputSpec, array: np.ndarray) -> np.ndarray:
     rank = len(spec.shape) + 1
     if spec.shape and spec.shape[0] is None and array.ndim > 1 and array.shape[1] == 0:
         is_text = spec.role == "ids" and getattr(spec.column, "dtype", "") == "string"
-        shape = (len(array), 1, *spec.shape[1:])  # no step: one of padding
-        return np.full(shape, "" if is_text else 0, object if is_text else spec.dtype)
+        step = np.array("" if is_text else 0, object if is_text else np.dtype(spec.dtype))
+        # No step at all becomes one of padding.
+        return np.tile(step, (len(array), 1, *(n or 1 for n in spec.shape[1:])))
     if array.ndim == rank - 1 and spec.shape and spec.shape[-1] == 1:
         array = array[..., None]  # (B,) for a dense column of dimension 1
     if array.ndim == rank + 1 and array.shape[-1] == 1 and array.ndim == 2:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
+
+from deeprec_tf.numeric import check_counts
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
 
@@ -74,9 +75,7 @@ class InBatch:
     correct: bool | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers(
-            "InBatch", number=self.number, hardest=self.hardest, memory=self.memory
-        )
+        check_counts("InBatch", number=self.number, hardest=self.hardest, memory=self.memory)
         _check_similarity("InBatch", self.hide_similar)
         if self.frequency not in (None, "streaming") and not isinstance(self.frequency, Streaming):
             raise ValueError(
@@ -130,7 +129,7 @@ class Sampled:
     hide_similar: float | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers("Sampled", number=self.number, hardest=self.hardest)
+        check_counts("Sampled", number=self.number, hardest=self.hardest)
         _check_similarity("Sampled", self.hide_similar)
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(
@@ -141,16 +140,6 @@ class Sampled:
                 f"Sampled: counts belong to distribution='popularity', got {self.distribution!r} "
                 f"{'without' if self.counts is None else 'with'} counts. Give both or neither; "
                 "np.bincount(item_ids, minlength=vocabulary_size) makes them."
-            )
-
-
-def _check_numbers(owner: str, **numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is None:
-            continue
-        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-            raise ValueError(
-                f"{owner}: {name} must be a whole number from 1 on, got {number!r}."
             )
 
 
@@ -177,7 +166,7 @@ class Given:
     hardest: int | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers("Given", hardest=self.hardest)
+        check_counts("Given", hardest=self.hardest)
 
 
 # The negatives of two towers: nothing need be known of the data before.
@@ -205,12 +194,12 @@ def candidate_sets(negatives: Any, *, owner: str) -> list[Candidates]:
     if isinstance(negatives, Sequence) and not isinstance(negatives, str):
         given = list(negatives)
     sets = [_BY_NAME[one]() if isinstance(one, str) and one in _BY_NAME else one for one in given]
-    wrong = next((one for one in sets if not isinstance(one, Candidates)), None)
-    if wrong is not None or not sets:
+    wrong = [one for one in sets if not isinstance(one, Candidates)]
+    if wrong or not sets:
         raise ValueError(
             f"{owner}: negatives must be 'all', 'in_batch', 'given', an AllItems, InBatch, Sampled "
             f"or Given of deeprec_tf.candidates, or a list of these, got "
-            f"{wrong if sets else negatives!r}."
+            f"{wrong[0] if wrong else negatives!r}."
         )
     if len(sets) > 1 and any(isinstance(one, AllItems) for one in sets):
         raise ValueError(f"{owner}: negatives has all items and more; leave the others out.")

@@ -14,9 +14,15 @@ from deeprec_tf.labels import RETRIEVAL, no_numbers
 _SHOWN = 50  # numbers of a row that an error shows
 
 
-def known(owner: str, name: str, ids: tf.Tensor, size: int) -> tf.Tensor:
-    """The ids of a batch, refused in words where one lies outside its table."""
-    if not _is_dense(ids) or not ids.dtype.is_integer:
+def known(owner: str, name: str, ids: tf.Tensor, size: int | None) -> tf.Tensor:
+    """The ids of a batch, refused in words where one lies outside its table; None for no limit.
+
+    Raises:
+        TypeError: ids that are no integers.
+    """
+    if _is_dense(ids):
+        _refuse_fractions(owner, name, ids)
+    if not _is_dense(ids) or not ids.dtype.is_integer or size is None:
         return ids
     wide = tf.cast(ids, tf.int64)
     outside = tf.logical_or(wide < 0, wide >= size)
@@ -88,7 +94,13 @@ def left_aligned(owner: str, name: str, ids: tf.Tensor, in_groups: bool) -> tf.T
 def fitting_lengths(
     owner: str, column: VarLenSparseFeat | VarLenDenseFeat, values: tf.Tensor, lengths: tf.Tensor
 ) -> tf.Tensor:
-    """The lengths of a batch, refused in words where its sequences have other ones."""
+    """The lengths of a batch, refused in words where its sequences have other ones.
+
+    Raises:
+        TypeError: lengths that are no integers.
+    """
+    if _is_dense(lengths):
+        _refuse_fractions(owner, str(column.length_name), lengths)
     if not (_is_dense(values) and _is_dense(lengths) and lengths.dtype.is_integer):
         return lengths
     steps = tf.cast(tf.minimum(tf.shape(values)[1], column.maxlen), lengths.dtype)
@@ -210,6 +222,16 @@ def _sound(
         mend += "; NaN marks a row without label" if lack else ""
         guards.append(_refuse_labels(bad, numbers, f"{what} lies outside {wanted}. {mend}."))
     return _guarded(labels, guards)
+
+
+def _refuse_fractions(owner: str, name: str, values: tf.Tensor) -> None:
+    """Raises TypeError for floats: what is between two ids, or NaN, would become some id."""
+    if values.dtype.is_floating:
+        raise TypeError(
+            f"{owner}: {name!r} must hold integers, got {values.dtype.name}. Fill missing values "
+            "and convert with .astype('int64'), or encode raw values with "
+            "deeprec_tf.data.FeatureEncoder."
+        )
 
 
 def _refuse_labels(bad: tf.Tensor, values: tf.Tensor, message: str) -> Any:

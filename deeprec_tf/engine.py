@@ -147,7 +147,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
                 f"{self.name}.compile: metrics={kwargs['metrics']!r} would compare rewards with "
                 "scores. Use deeprec_tf.evaluation.RetrievalEvaluation among fit's callbacks."
             )
-        self._jit_asked = kwargs.get("jit_compile", "auto")
+        self._jit_asked = self._checked_jit(kwargs.get("jit_compile", "auto"))
         if balance is not None:
             kwargs = self._task_arguments(loss, kwargs)
             loss = kwargs.pop("loss")

@@ -198,6 +198,14 @@ class InputPath(Model):
         binary = loss == "binary_crossentropy"
         return outputs, {"binary": binary, "classes": classes, "task_types": task_types}
 
+    def _checked_jit(self, jit_compile: bool | str) -> bool | str:
+        """`jit_compile` as given, or ValueError: Keras itself takes any text for "auto"."""
+        if jit_compile in ("auto", True, False):
+            return jit_compile
+        raise ValueError(
+            f"{self.name}.compile: jit_compile must be 'auto', True or False, got {jit_compile!r}."
+        )
+
     def _prepare_dataset(
         self, where: str, dataset: tf.data.Dataset, unused: Container[str] = ()
     ) -> tf.data.Dataset:
@@ -239,8 +247,9 @@ class InputPath(Model):
                     continue
                 column: Any = spec.column
                 part = getattr(column, "sparsefeat", column)
-                if spec.role == "ids" and not part.use_hash:
-                    x[name] = known(self.name, name, x[name], part.vocabulary_size)
+                if spec.role == "ids":
+                    size = None if part.use_hash else part.vocabulary_size
+                    x[name] = known(self.name, name, x[name], size)
                 if spec.role in ("values", "weight"):
                     largest = _LARGEST if name in halved and spec.role == "values" else None
                     x[name] = finite(owner, name, x[name], largest)

@@ -13,6 +13,7 @@ from deeprec_tf.features import (
     SparseFeat,
     VarLenDenseFeat,
     VarLenSparseFeat,
+    input_specs,
 )
 from deeprec_tf.inputs import Tables, Tensors, embedding_lookup
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
@@ -48,7 +49,18 @@ def two_sided_tables(
     """Tables of both sides; those that items read are variables of their own.
 
     So a tower can be cut out, and a whole table can be multiplied by.
+
+    Raises:
+        ValueError: a column is on both sides.
     """
+    of_item = {column.name for column in item_feature_columns}
+    both = next((column.name for column in user_feature_columns if column.name in of_item), None)
+    if both is not None:
+        raise ValueError(
+            f"user_feature_columns and item_feature_columns: both have {both!r}, so the user's "
+            "side would read the answer. Leave it to one side; what users have of their own, such "
+            "as a favourite, is a column of another name (embedding_name shares the table)."
+        )
     names = {getattr(column, "embedding_name", None) for column in item_feature_columns} - {None}
     shared = [c for c in user_feature_columns if getattr(c, "embedding_name", None) in names]
     rest = [c for c in user_feature_columns if c not in shared]
@@ -84,29 +96,37 @@ class ItemSide:
         self.inputs, self.tables, self.tower = inputs, tables, list(tower)
         self.ids = inputs[self.id_column.name]  # (B,)
         self.size = self.id_column.vocabulary_size
-        self._features = self._feature_layers(item_table or {})
+        self._features = self._feature_layers({} if item_table is None else item_table)
 
     def _feature_layers(self, item_table: Mapping[str, Any]) -> dict[str, ItemFeatures]:
         layers = {}
-        known = [column for column in self.columns[1:] if column.name in item_table]
-        unknown = [name for name in item_table if name not in {c.name for c in known}]
+        known = [
+            column for column in self.columns[1:]
+            if any(name in item_table for name in input_specs([column]))
+        ]
+        names = list(input_specs(self.columns[1:]))
+        unknown = [name for name in item_table if name not in names]
         if unknown:
             raise ValueError(
                 f"{self.owner}: item_table has {unknown[0]!r}, which is no column of the item "
-                f"beside its id; those are {[column.name for column in self.columns[1:]]}."
+                f"beside its id; those are {names}."
+            )
+        text = next((c.name for c in known if getattr(c, "dtype", None) == "string"), None)
+        if text is not None:
+            raise ValueError(
+                f"{self.owner}: item_table has {text!r}, a column of texts; it holds numbers. "
+                "Encode the texts as ids, for example with deeprec_tf.data.Category."
             )
         table = check_batch(known, item_table, owner=f"{self.owner}: item_table") if known else {}
-        for column in known:
-            values = table[column.name]
+        for name, values in table.items():
             if len(values) != self.size:
                 raise ValueError(
-                    f"{self.owner}: item_table[{column.name!r}] has {len(values)} rows, but "
+                    f"{self.owner}: item_table[{name!r}] has {len(values)} rows, but "
                     f"{self.id_column.name!r} has {self.size} ids (0 is padding). Give row i the "
                     "feature of item i; deeprec_tf.data.item_table makes it."
                 )
-            layers[column.name] = ItemFeatures(
-                values.shape, values=values, feature_dtype=str(values.dtype),
-                name=f"all_{column.name}",
+            layers[name] = ItemFeatures(
+                values.shape, values=values, feature_dtype=str(values.dtype), name=f"all_{name}"
             )
         return layers
 
@@ -149,7 +169,8 @@ class ItemSide:
                     f"Pass item_table={{{column.name!r}: array}}, row i that of item i; "
                     f"{of_history}for negatives there is 'in_batch'."
                 )
-            features[column.name] = self._features[column.name](ids)
+            for name in input_specs([column]):  # its lengths and weights, too
+                features[name] = self._features[name](ids)
         return features
 
     def vectors_of(self, ids: Any) -> Any:

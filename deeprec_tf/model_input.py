@@ -10,7 +10,9 @@ from deeprec_tf.string_keys import string_keys
 
 
 def model_input(values: Any) -> Any:
-    """Strings as their keys, and a sequence without any step as one of padding."""
+    """Ragged rows padded, strings as their keys, a sequence without any step as one of padding."""
+    if isinstance(values, tf.RaggedTensor):
+        values = values.to_tensor()
     return with_a_step(string_keys(values))
 
 

@@ -1,8 +1,9 @@
-"""Which arrays hold numbers. NumPy only."""
+"""Which arrays hold numbers, and which arguments are counts. NumPy only."""
 
 from __future__ import annotations
 
 import contextlib
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,3 +25,12 @@ def as_numbers(values: Any) -> np.ndarray:
 def holds_numbers(array: np.ndarray) -> bool:
     """Whether the dtype is boolean, integer, float or complex: no text, time or object."""
     return array.dtype.kind not in "MOSUm"
+
+
+def check_counts(owner: str, **numbers: int | None) -> None:
+    """Raises ValueError for an argument that is neither a whole number from 1 on nor None."""
+    for name, number in numbers.items():
+        if number is None:
+            continue
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"{owner}: {name} must be a whole number from 1 on, got {number!r}.")

@@ -76,9 +76,9 @@ def split_by_role(
         history = _history_of(owner, item, feature_columns, negative=False)
         if history is None:
             raise ValueError(
-                f"{owner}: behavior_list names {name!r}, but no column {HISTORY_PREFIX + name!r} "
+                f"{owner}: {name!r} needs its history, but no column {HISTORY_PREFIX + name!r} "
                 f"was given. Add VarLenSparseFeat(SparseFeat({HISTORY_PREFIX + name!r}, …, "
-                f"embedding_name={item.embedding_name!r}), maxlen=…) or drop {name!r}."
+                f"embedding_name={item.embedding_name!r}), maxlen=…)."
             )
         if sessions and history.group == 1:
             raise ValueError(

@@ -17,6 +17,8 @@ def test_names_and_lists():
         ("random", "M: negatives must be 'all', 'in_batch', .* got 'random'"),
         ([], "M: negatives must be .* got \\[\\]"),
         (5, "M: negatives must be .* got 5"),
+        (None, "M: negatives must be .* got None"),
+        (["in_batch", None], "M: negatives must be .* got None"),
         (["all", Sampled(5)], "M: negatives has all items and more"),
     ],
 )

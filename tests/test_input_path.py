@@ -378,6 +378,43 @@ def test_weights_along_a_history_of_datasets_are_finite():
         din().fit(bad, verbose=0)
 
 
+@pytest.mark.parametrize("name", ["item_id", "hist_item_id"])
+def test_ids_of_datasets_are_integers(name):
+    data = without_weight(batches(MAXLEN, known=True))
+    data = data.map(lambda x, y: (x | {name: tf.cast(x[name], tf.float64)}, y))
+    model, message = sasrec(), f"sasrec: '{name}' must hold integers, got float64"
+    with pytest.raises(TypeError, match=message):
+        model.fit(data, verbose=0)
+    with pytest.raises(TypeError, match=message):
+        model.predict(data, verbose=0)
+
+
+def test_lengths_of_datasets_are_integers():
+    past = SparseFeat("hist_item_id", 10, embedding_dim=4, embedding_name="item_id")
+    columns = [
+        SparseFeat("item_id", 10, embedding_dim=4), VarLenSparseFeat(past, 3, length_name="length"),
+    ]  # fmt: skip
+    model = DIN(columns, ["item_id"], attention_units=(4,), hidden_units=(4,))
+    x = {"item_id": [1, 2], "hist_item_id": [[1, 2, 0], [3, 0, 0]], "length": [2.0, 1.0]}
+    data = tf.data.Dataset.from_tensor_slices((x, [0.0, 1.0])).batch(2)
+    with pytest.raises(TypeError, match="'length' must hold integers, got float32"):
+        model.fit(data, verbose=0)
+
+
+def test_ragged_histories_are_padded():
+    rows = [[3, 5], [], [1, 2, 3], [7]]
+    padded = np.array([[3, 5, 0], [0, 0, 0], [1, 2, 3], [7, 0, 0]])
+    model, item_id = sasrec(), np.arange(1, 5)
+    wanted = model.predict({"hist_item_id": padded, "item_id": item_id}, verbose=0)
+    x = {"hist_item_id": tf.ragged.constant(rows), "item_id": item_id}
+    np.testing.assert_array_equal(model.predict(x, verbose=0), wanted)
+    data = tf.data.Dataset.from_tensor_slices(x).batch(3)  # of two lengths
+    np.testing.assert_allclose(model.predict(data, verbose=0), wanted, rtol=1e-6)
+    assert np.isfinite(model.fit(data, verbose=0).history["loss"]).all()
+    with pytest.raises(REFUSED, match=MESSAGE):
+        model.predict(data.map(lambda x: x | {"hist_item_id": tf.ragged.constant([[1] * 5])}))
+
+
 def test_items_of_datasets_of_recall_are_no_padding():
     data = without_weight(batches(MAXLEN, known=True))
     bad = data.map(lambda x, y: (x | {"item_id": x["item_id"] - 1}, y))

@@ -4,13 +4,14 @@ import math
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
-from deeprec_tf import SparseFeat, VarLenSparseFeat, next_item_columns
+from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat, next_item_columns
 from deeprec_tf.candidates import InBatch, Sampled
 from deeprec_tf.export import item_encoder, user_encoder
-from deeprec_tf.models import DSSM, SASRec
+from deeprec_tf.models import DSSM, BERT4Rec, ComiRec, GRU4Rec, SASRec
 from deeprec_tf.tables import table_values
 
 ITEMS, ROWS = 40, 64
@@ -172,6 +173,33 @@ def test_items_may_have_lists(tmp_path):
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
+@pytest.mark.parametrize("more", ["length_name", "weight_name"])
+def test_lists_of_items_may_have_lengths_and_weights(more):
+    genres = VarLenSparseFeat(SparseFeat("genres", 7, embedding_dim=8), 3, **{more: "more"})
+    lists = np.random.default_rng(0).integers(1, 7, (ITEMS + 1, 3))
+    lists[::2, 2] = 0
+    given = {"length_name": (lists > 0).sum(1), "weight_name": np.ones(lists.shape) + lists}
+    table = {"genres": lists, "more": given[more]}
+    x = {**X, **{name: values[X["item_id"]] for name, values in table.items()}}
+    model = SASRec(USERS, [*COLUMNS, genres], item_table=table)
+    assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    some = {"item_id": np.arange(1, 6), **{name: values[1:6] for name, values in table.items()}}
+    vectors = item_encoder(model).predict(some, verbose=0)["item_vector"]
+    users = user_encoder(model).predict({"hist_item_id": X["hist_item_id"][:1]}, verbose=0)
+    scores = model.predict({**x, **some, "hist_item_id": X["hist_item_id"][:5]}, verbose=0)
+    np.testing.assert_allclose(scores[:, 0], vectors @ users["user_vector"][0], rtol=1e-4)
+    with pytest.raises(ValueError, match="the input 'more' of VarLenSparseFeat.* is missing"):
+        SASRec(USERS, [*COLUMNS, genres], item_table={"genres": lists})
+
+
+def test_a_table_may_be_a_data_frame():
+    price = DenseFeat("price")
+    table = pd.DataFrame({"price": np.linspace(0, 1, ITEMS + 1)})
+    model = SASRec(USERS, [*COLUMNS, price], item_table=table)
+    x = {**X, "price": table["price"].to_numpy()[X["item_id"]]}
+    assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+
+
 def test_a_user_without_a_history_is_known_by_the_rest():
     model = SASRec([*USERS, *user()], COLUMNS)
     x = {"hist_item_id": np.zeros((3, 4), int), "user": np.arange(3), "item_id": np.full(3, 5)}
@@ -219,6 +247,21 @@ def test_inputs_without_names(call, x):
         (lambda: SASRec(USERS, COLUMNS, metrics=["mse"]), "metrics=.*RetrievalEvaluation"),
         (lambda: SASRec(USERS, COLUMNS).fit(X, {"score": np.ones(ROWS)}), "the model has one outp"),
         (lambda: SASRec(USERS, COLUMNS, item_table={"cat": [1]}), "item_table has 'cat', which is"),
+        (
+            lambda: SASRec(
+                USERS, [*COLUMNS, SparseFeat("brand", 9, use_hash=True, dtype="string")],
+                item_table={"brand": np.full(41, "a", object)},
+            ),
+            "item_table has 'brand', a column of texts; it holds numbers. Encode",
+        ),
+        (lambda: DSSM([*user(), *COLUMNS], COLUMNS), "both have 'item_id', so the user's side"),
+        (lambda: SASRec(USERS, COLUMNS, temperature="warm"), "temperature must be above 0, got 'w"),
+        (lambda: DSSM(user(), COLUMNS, temperature=math.inf), "temperature must be above 0.*inf"),
+        (lambda: SASRec(USERS, COLUMNS, num_layers=0), "SASRec: num_layers must be a whole number"),
+        (lambda: BERT4Rec(USERS, COLUMNS, num_heads=0), "BERT4Rec: num_heads must be a whole num"),
+        (lambda: GRU4Rec(USERS, COLUMNS, hidden_size=0), "GRU4Rec: hidden_size must be a whole"),
+        (lambda: ComiRec(USERS, COLUMNS, attention_units=0), "must be at least 1, got 0"),
+        (lambda: SASRec(USERS, COLUMNS, jit_compile="yes"), "jit_compile must be 'auto', True or"),
         (
             lambda: SASRec(
                 USERS, [*COLUMNS, SparseFeat("cat", 3)], item_table={"cat": np.full(41, 5)}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from deeprec_tf.evaluation.id_lists import places
 from deeprec_tf.evaluation.target_ranks import TargetRanks
+from deeprec_tf.numeric import as_numbers, holds_numbers
 
 OF_RANKS = ("hr", "recall", "ndcg", "mrr", "map", "precision")
 OF_LISTS = ("coverage", "novelty")
@@ -84,8 +86,9 @@ def list_sizes(owner: str, k: int | Sequence[int]) -> list[int]:
     Raises:
         ValueError: there is none, or one is no integer of at least 1.
     """
-    sizes = [k] if isinstance(k, int | np.integer) else list(k)
-    if not sizes or any(not isinstance(s, int | np.integer) or s < 1 for s in sizes):
+    sizes = list(k) if isinstance(k, Iterable) else [k]
+    whole = [isinstance(s, int | np.integer) and not isinstance(s, bool) for s in sizes]
+    if not sizes or not all(whole) or min(sizes) < 1:
         raise ValueError(f"{owner}: k must be integers of at least 1, got {k!r}.")
     return [int(size) for size in sizes]
 
@@ -144,11 +147,41 @@ def _of_lists(owner, name, ranks, size, popularity):
     recommended = recommended[recommended > 0]
     if name == "coverage":
         return len(np.unique(recommended)) / ranks.item_count
-    counts = np.asarray(popularity, np.float64)
-    if counts.ndim != 1 or recommended.max(initial=0) >= len(counts) or not counts[1:].sum() > 0:
+    counts = _interactions(owner, popularity)
+    if recommended.max(initial=0) >= len(counts):
         raise ValueError(
-            f"{owner}: popularity must hold the interactions of each item id (V,), not all 0, "
-            f"got shape {counts.shape} and a recommended id {recommended.max(initial=0)}."
+            f"{owner}: popularity holds the ids 0..{len(counts) - 1}, but the item "
+            f"{recommended.max()} is recommended. Give the interactions of each item id (V,)."
         )
     share = np.maximum(counts[recommended], 1.0) / counts[1:].sum()
     return np.mean(-np.log2(share)) if len(share) else np.nan
+
+
+def _interactions(owner: str, popularity: Any) -> np.ndarray:
+    """Counts by item id (V,), float64.
+
+    Raises:
+        TypeError: no numbers, or a dict or Series, which has ids as labels.
+        ValueError: another shape, a count below 0, shares of 1, or no interaction at all.
+    """
+    what = f"{owner}: popularity must hold the interactions of each item id (V,), as an array"
+    if isinstance(popularity, Mapping | pd.Series):
+        raise TypeError(
+            f"{what}, got a {type(popularity).__name__}. Of a Series of counts by id, give "
+            ".reindex(range(V), fill_value=0).to_numpy()."
+        )
+    counts = as_numbers(popularity)
+    if not holds_numbers(counts):
+        raise TypeError(f"{what}, got dtype {counts.dtype}.")
+    if counts.ndim != 1:
+        raise ValueError(f"{what}, got shape {counts.shape}.")
+    counts = counts.astype("float64")
+    if not (np.isfinite(counts).all() and counts.min(initial=0) >= 0):
+        place = int(np.argmin(np.where(np.isfinite(counts), counts, -np.inf)))
+        raise ValueError(f"{what}, got {counts[place]} for the id {place}. Give counts from 0 up.")
+    if counts[1:].max(initial=0) < 1:
+        raise ValueError(
+            f"{what}, but none has one: the largest number is {counts[1:].max(initial=0)}. Give "
+            "counts, not shares."
+        )
+    return counts

@@ -106,4 +106,15 @@ def only_inputs(owner: str, model: keras.Model, x: Any, label: str) -> Any:
         )
     if isinstance(x, pd.DataFrame) and isinstance(model, RecModel):
         return x[names]
-    return {name: x[name] if tf.is_tensor(x[name]) else np.asarray(x[name]) for name in names}
+    return {name: _as_array(f"{owner}: {label}", name, x[name]) for name in names}
+
+
+def _as_array(owner: str, name: str, values: Any) -> Any:
+    if tf.is_tensor(values):
+        return values
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{owner} has rows of different lengths in {name!r}. Pad them with 0 at the end."
+        ) from error

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from deeprec_tf.retrieval.index_input import checked_number
+
 
 def diversify(scores: Any, categories: Any, k: int, weight: float = 0.0) -> np.ndarray:
     """Places of k candidates that are good and of different categories, for each user.
@@ -47,8 +49,7 @@ def diversify(scores: Any, categories: Any, k: int, weight: float = 0.0) -> np.n
             f"diversify: scores must be numbers, but row {row} has NaN at place {place}. Give -inf "
             "where there is no candidate."
         )
-    if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"diversify: k must be from 1 to {scores.shape[1]}, got {k!r}.")
+    k = checked_number("diversify", k, scores.shape[1])
     if not weight >= 0:
         raise ValueError(f"diversify: weight must be at least 0, got {weight!r}.")
     rows = np.arange(len(scores))

@@ -64,8 +64,8 @@ def mine_hard_negatives(
     rows = len(queries)
     without = [
         places
-        for ids in (_lists(positives), exclude)
-        if (places := excluded_positions(_OWNER, ids, index.ids, rows)) is not None
+        for what, ids in (("positives", _lists(positives)), ("exclude", exclude))
+        if (places := excluded_positions(_OWNER, ids, index.ids, rows, what)) is not None
     ]
     excluded = np.concatenate(without, axis=1) if without else None
     generator = np.random.default_rng(seed)

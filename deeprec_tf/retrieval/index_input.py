@@ -94,8 +94,17 @@ def key_array(owner: str, what: str, values: Any) -> np.ndarray:
     raise TypeError(f"{owner}: {what} must hold integers or text, got {array.dtype}.")
 
 
-def excluded_positions(owner: str, exclude: Any, ids: np.ndarray, rows: int) -> np.ndarray | None:
+def excluded_positions(
+    owner: str, exclude: Any, ids: np.ndarray, rows: int, what: str = "exclude"
+) -> np.ndarray | None:
     """Positions of excluded ids, (N, E) int32 with -1 for none; `ids` must be sorted.
+
+    Args:
+        owner: what error messages begin with.
+        exclude: as for `ItemIndex.search`.
+        ids: those of the index, (V,).
+        rows: number of queries.
+        what: the argument's name, for messages.
 
     Raises:
         TypeError: ids of another kind than the index's.
@@ -107,27 +116,29 @@ def excluded_positions(owner: str, exclude: Any, ids: np.ndarray, rows: int) -> 
     if hasattr(exclude, "to_list") and hasattr(exclude, "row_splits"):
         exclude = exclude.to_list()  # tf.RaggedTensor
     is_padded = getattr(exclude, "ndim", None) == 2
-    lists = list(np.asarray(exclude)) if is_padded else [np.asarray(row) for row in exclude]
+    lists = list(np.asarray(exclude)) if is_padded else [
+        np.asarray([] if row is None else row) for row in exclude
+    ]
     if any(row.ndim != 1 for row in lists):
         raise ValueError(
-            f"{owner}: exclude must hold a list of ids for each query, or be a padded array (N, E)."
+            f"{owner}: {what} must hold a list of ids for each query, or be a padded array (N, E)."
         )
     if len(lists) != rows:
-        raise ValueError(f"{owner}: exclude has {len(lists)} rows, the queries have {rows}.")
+        raise ValueError(f"{owner}: {what} has {len(lists)} rows, the queries have {rows}.")
     lengths = np.fromiter((len(row) for row in lists), np.int64, rows)
     if not lengths.any():
         return None
     flat = np.concatenate([row for row in lists if len(row)])
-    keys = key_array(owner, "exclude", flat)
+    keys = key_array(owner, what, flat)
     if keys.dtype.kind != ids.dtype.kind:
         words = {"i": "integers", "U": "text"}
         raise TypeError(
-            f"{owner}: exclude holds {words[keys.dtype.kind]}, the index's ids are "
+            f"{owner}: {what} holds {words[keys.dtype.kind]}, the index's ids are "
             f"{words[ids.dtype.kind]}."
         )
     if is_padded and ids.dtype.kind == "i" and (keys == 0).any() and 0 in ids:
         raise ValueError(
-            f"{owner}: a 0 in the array exclude could be padding or the item 0. Give lists, where "
+            f"{owner}: a 0 in the array {what} could be padding or the item 0. Give lists, where "
             "every id counts."
         )
     places = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)

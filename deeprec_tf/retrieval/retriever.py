@@ -20,11 +20,11 @@ from deeprec_tf.export.saved_model import (
 )
 from deeprec_tf.export.signatures import check_names, input_specs_of
 from deeprec_tf.graph import inputs_of
+from deeprec_tf.model_input import model_input
 from deeprec_tf.retrieval.exact import best_items
 from deeprec_tf.retrieval.index_input import checked_number, nobody
 from deeprec_tf.retrieval.item_index import ItemIndex
-from deeprec_tf.roles import owner_of
-from deeprec_tf.model_input import model_input
+from deeprec_tf.roles import HISTORY_PREFIX, owner_of
 
 _OWNER = "export_retriever"
 
@@ -240,11 +240,13 @@ def _checked_histories(
                 f"{_OWNER}: exclude names {name!r}, which is no history of {tower.name}; it has "
                 f"{fitting}."
             )
-        column = columns.get(name)
+        column: Any = columns.get(name)
         owner = column and owner_of(column, of_item, list(kept.values()))
-        if item_name in columns and owner not in (None, item_name):
+        of_items = owner == item_name or (owner is None and _may_hold(column, columns, item_name))
+        if item_name in columns and not of_items:
+            whose = repr(owner) if owner else "its own"
             raise ValueError(
-                f"{_OWNER}: exclude names {name!r}, which holds ids of {owner!r}, the items' ids "
+                f"{_OWNER}: exclude names {name!r}, which holds ids of {whose}, the items' ids "
                 f"are of {item_name!r}. Name a history of items."
             )
         is_text = specs[name].dtype == tf.string
@@ -256,6 +258,12 @@ def _checked_histories(
             )
         found[name] = getattr(kept.get(name), "length_name", None)
     return found
+
+
+def _may_hold(column: Any, columns: Mapping[str, Any], item_name: str | None) -> bool:
+    """Whether a history with a table of its own holds item ids, by its name or its ids' number."""
+    sizes = [getattr(one, "vocabulary_size", None) for one in (column, columns.get(str(item_name)))]
+    return column is None or column.name == f"{HISTORY_PREFIX}{item_name}" or sizes[0] == sizes[1]
 
 
 def _further_lists(

@@ -293,7 +293,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="item='movie' is none of the item tower's inputs"):
             evaluate_retrieval(category_model, X, TARGETS, items=catalogue(), item="movie")
 
-    def test_catalogue(self, model):
+    def test_catalogue(self, model, category_model):
         for ids, message in (
             ([1, 2, 2], "items has the id 2 twice"),
             ([0, 0], "items has no item"),
@@ -301,6 +301,9 @@ class TestErrors:
         ):
             with pytest.raises(ValueError, match=message):
                 evaluate_retrieval(model, X, TARGETS, items={"item_id": np.array(ids)})
+        uneven = catalogue() | {"category": catalogue()["category"][:-1]}
+        with pytest.raises(ValueError, match="items: columns of one table must be equally long"):
+            evaluate_retrieval(category_model, X, TARGETS, items=uneven)
         with pytest.raises(TypeError, match="items must be a dict of arrays or a DataFrame"):
             evaluate_retrieval(model, X, TARGETS, items=[1, 2])
 

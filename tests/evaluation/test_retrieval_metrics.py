@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deeprec_tf.evaluation import rank_targets, retrieval_metrics
@@ -130,6 +131,28 @@ def test_errors():
         retrieval_metrics(ranks, k=5)
     with pytest.raises(ValueError, match="coverage@5 needs lists of 5 items, but ranks has 0"):
         retrieval_metrics(rank_targets(scores, targets), k=5, metrics=["coverage"])
-    for bad in (np.zeros(ITEMS + 1), np.ones(4), np.ones((ITEMS + 1, 2))):
-        with pytest.raises(ValueError, match="popularity must hold the interactions of each item"):
-            retrieval_metrics(ranks, k=3, popularity=bad)
+    with pytest.raises(ValueError, match=r"k must be integers of at least 1, got 3\.0"):
+        retrieval_metrics(ranks, k=3.0)
+    with pytest.raises(ValueError, match="k must be integers of at least 1, got True"):
+        retrieval_metrics(ranks, k=True)
+
+
+@pytest.mark.parametrize(
+    ("popularity", "error", "message"),
+    [
+        (np.zeros(ITEMS + 1), ValueError, "but none has one: the largest number is 0"),
+        (np.full(ITEMS + 1, 1 / ITEMS), ValueError, "Give counts, not shares"),
+        (np.ones(4), ValueError, "holds the ids 0..3, but the item [0-9]+ is recommended"),
+        (np.ones((ITEMS + 1, 2)), ValueError, r"got shape \(\d+, 2\)"),
+        (np.arange(ITEMS + 1) - 1.0, ValueError, r"got -1\.0 for the id 0\. Give counts from 0 up"),
+        (np.where(np.arange(ITEMS + 1) == 2, np.nan, 1.0), ValueError, "got nan for the id 2"),
+        (pd.Series([3, 4], [1, 2]), TypeError, r"got a Series\. .*reindex"),
+        ({1: 3}, TypeError, "got a dict"),
+        (["a"] * (ITEMS + 1), TypeError, "got dtype <U1"),
+    ],
+)
+def test_a_popularity_that_is_no_counts_is_refused(popularity, error, message):
+    scores, targets, _ = draw(12)
+    ranks = rank_targets(scores, targets, top=3)
+    with pytest.raises(error, match="retrieval_metrics: popularity.*" + message):
+        retrieval_metrics(ranks, k=3, popularity=popularity)

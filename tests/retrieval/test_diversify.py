@@ -51,7 +51,8 @@ def test_a_candidate_that_is_none_comes_last():
     [
         ((SCORES, CATEGORIES[:, :2], 2), r"one shape \(N, M\)"),
         (([[1.0, 2.0], [1.0, np.nan]], np.ones((2, 2)), 1), "row 1 has NaN at place 1. Give -inf"),
-        ((SCORES, CATEGORIES, 7), "k must be from 1 to 6, got 7"),
+        ((SCORES, CATEGORIES, 7), "k must be a whole number from 1 to 6, .* got 7"),
+        ((SCORES, CATEGORIES, 2.0), "k must be a whole number from 1 to 6, .* got 2.0"),
         ((SCORES, CATEGORIES, 2, -1.0), "weight must be at least 0"),
     ],
 )

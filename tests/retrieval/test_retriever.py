@@ -280,6 +280,19 @@ def test_a_history_of_something_else_is_refused(tmp_path):
         export_retriever(model, arrays, tmp_path, k=5, ids="item_id", exclude="hist_cate_id")
 
 
+def test_so_is_one_with_a_table_of_its_own(tmp_path):
+    items = [SparseFeat("item_id", 50, embedding_dim=4)]
+    brands = VarLenSparseFeat(SparseFeat("hist_brand", 9, embedding_dim=4), 6)
+    own = VarLenSparseFeat(SparseFeat("hist_item_id", 50, embedding_dim=4), 6)
+    model = two_towers([own, brands], items)
+    with pytest.raises(ValueError, match="'hist_brand', which holds ids of its own, the items'"):
+        export_retriever(model, ITEMS, tmp_path / "a", k=5, exclude="hist_brand")
+    folder = export_retriever(model, ITEMS, tmp_path / "b", k=5, exclude="hist_item_id")
+    past = USERS["hist_item_id"]
+    found = serve(folder, {"hist_item_id": past, "hist_brand": past % 9})["ids"]
+    assert not any(map(set.intersection, map(set, past), map(set, found)))
+
+
 @pytest.mark.parametrize("history", ["hist_item_id", "past"])
 def test_item_columns_of_one_table_have_their_own_histories(history, tmp_path):
     def column(name, table="item_id"):

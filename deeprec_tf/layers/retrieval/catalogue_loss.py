@@ -1,5 +1,8 @@
 """The softmax over the whole catalogue."""
 
+import math
+from numbers import Real
+
 import keras
 from keras import ops
 
@@ -35,7 +38,7 @@ class CatalogueLoss(keras.layers.Layer):
 
     def __init__(self, temperature=1.0, *, most_logits=MOST_LOGITS, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if not temperature > 0:
+        if not (isinstance(temperature, Real) and 0 < temperature < math.inf):
             raise ValueError(f"{self.name}: temperature must be above 0, got {temperature!r}.")
         self.temperature = float(temperature)
         self.most_logits = int(most_logits)

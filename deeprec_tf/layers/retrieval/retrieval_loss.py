@@ -61,7 +61,7 @@ class RetrievalLoss(keras.layers.Layer):
         self.hardest = list(hardest)
         self.similar = list(similar)
         self.has_bias = has_bias
-        is_number = isinstance(temperature, Real) and temperature > 0
+        is_number = isinstance(temperature, Real) and 0 < temperature < math.inf
         if temperature != "learned" and not is_number:
             raise ValueError(
                 f"{self.name}: temperature must be above 0 or 'learned', got {temperature!r}."

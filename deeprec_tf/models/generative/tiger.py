@@ -22,6 +22,7 @@ from deeprec_tf.layers.generative.code_decoder import CodeDecoder
 from deeprec_tf.layers.generative.code_tokens import CodeTokens
 from deeprec_tf.layers.generative.prepend_step import PrependStep
 from deeprec_tf.layers.generative.t5_encoder import T5Encoder
+from deeprec_tf.numeric import check_counts
 from deeprec_tf.registry import register_model
 
 
@@ -100,6 +101,10 @@ def TIGER(
     References:
         Rajput et al., Recommender Systems with Generative Retrieval, NeurIPS 2023.
     """
+    check_counts(
+        "TIGER", hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads,
+        head_size=head_size, feed_forward_units=feed_forward_units,
+    )  # fmt: skip
     codes = item_codes_of(item_codes, owner="TIGER")
     tree = answer_tree("TIGER", codes, hidden_items)
     refuse_narrow_beam("TIGER", tree, beam_width, num_results, maxlen * hide_seen)

@@ -117,12 +117,13 @@ def ComiRec(
     if extraction == "SA":
         keys = LearnedPositions(history.maxlen, name="positions")(history.vectors, history.mask)
         interests = SelfAttentiveInterests(
-            num_interests, attention_units or 4 * width, name="interests"
+            num_interests, 4 * width if attention_units is None else attention_units,
+            name="interests",
         )(keys, history.vectors, history.mask)  # (B, K, d)
     else:
         interests = DynamicRouting(
-            num_interests, width, history.maxlen, iterations=routing_iterations or 3,
-            adaptive=False, name="interests",
+            num_interests, width, history.maxlen, adaptive=False, name="interests",
+            iterations=3 if routing_iterations is None else routing_iterations,
         )(history.vectors, history.mask)
     if history.context:
         context = embedding_lookup(inputs, tables, history.context)  # (B, C)

@@ -21,6 +21,7 @@ from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.with_context import WithContext
+from deeprec_tf.numeric import check_counts
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -101,8 +102,7 @@ def GRU4Rec(
         Recommendations, CIKM 2018.
         Hidasi and Czapp, The Effect of Third Party Implementations on Reproducibility, RecSys 2023.
     """
-    if num_layers < 1:
-        raise ValueError(f"GRU4Rec: num_layers must be at least 1, got {num_layers!r}.")
+    check_counts("GRU4Rec", num_layers=num_layers, hidden_size=hidden_size)
     embedding_dropout, state_dropout = two_dropouts(dropout, owner="GRU4Rec")
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
@@ -116,8 +116,9 @@ def GRU4Rec(
     # A state for each step, from zeros at the start of the row.
     width = history.vectors.shape[-1]
     states = Dropout(embedding_dropout, name="embedding_dropout")(history.vectors)
+    units = width if hidden_size is None else hidden_size
     for i in range(num_layers):
-        states = DynamicGRU(hidden_size or width, return_sequences=True, name=f"gru_{i}")(
+        states = DynamicGRU(units, return_sequences=True, name=f"gru_{i}")(
             states, sequence_mask=history.mask
         )  # (B, T, h)
         states = Dropout(state_dropout, name=f"state_dropout_{i}")(states)

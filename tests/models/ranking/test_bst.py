@@ -179,7 +179,7 @@ def test_negative_behaviors_are_left_out():
         (COLUMNS, {"readout": "last"}, "BST: readout must be one of .*got 'last'"),
         (COLUMNS, {"hidden_size": 7}, "BST: .*multiple of num_heads, got 1, 7 and 2"),
         (COLUMNS, {"num_layers": 0}, "BST: num_layers must be at least 1"),
-        ([ITEM], {}, "BST: behavior_list names 'item_id', but no column 'hist_item_id'"),
+        ([ITEM], {}, "BST: 'item_id' needs its history, but no column 'hist_item_id'"),
         (COLUMNS, {"time_column": "when"}, "BST: time_column='when' needs DenseFeat"),
         ([*COLUMNS, TIMES[0]], {"time_column": "timestamp"},
          "needs VarLenDenseFeat.'hist_timestamp'"),

@@ -97,6 +97,6 @@ def test_history_by_shared_table_instead_of_by_name():
 
 
 def test_missing_history():
-    with pytest.raises(ValueError, match="DIN: behavior_list names 'item_id', but no column "
+    with pytest.raises(ValueError, match="DIN: 'item_id' needs its history, but no column "
                                          "'hist_item_id' was given"):  # fmt: skip
         DIN([ITEM], ["item_id"])

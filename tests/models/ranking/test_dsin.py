@@ -110,7 +110,7 @@ def test_any_width_goes_with_any_heads():
         ([ITEM, sessions(group=1)], {}, "DSIN: 'hist_item_id' has group=1, but .* sessions"),
         (COLUMNS, {"num_heads": 3}, "DSIN: the interests are 4 wide, which num_heads=3 does not"),
         (COLUMNS, {"hidden_size": 7}, "DSIN: the interests are 7 wide, which num_heads=2"),
-        ([ITEM], {}, "DSIN: behavior_list names 'item_id', but no column 'hist_item_id'"),
+        ([ITEM], {}, "DSIN: 'item_id' needs its history, but no column 'hist_item_id'"),
         ([*COLUMNS, VarLenSparseFeat(SparseFeat("tags", 5), 3, combiner="none")], {},
          "DSIN: 'tags' .*stays a sequence"),
     ],

@@ -95,7 +95,7 @@ def test_one_user_gets_the_same_interests_twice_and_after_a_reload(tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: MIND([SparseFeat("user", 3)], COLUMNS[1]), "MIND: behavior_list names 'item_id'"),
+        (lambda: MIND([SparseFeat("user", 3)], COLUMNS[1]), "MIND: 'item_id' needs its history"),
         (lambda: build(power=-1.0), "power must be at least 0 or 'hard', got -1.0"),
         (lambda: build(routing_iterations=0), "iterations must be at least 1, got 0"),
     ],

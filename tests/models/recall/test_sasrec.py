@@ -138,7 +138,7 @@ def test_the_papers_form():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: SASRec([SparseFeat("user", 3)], COLUMNS[1]), "SASRec: behavior_list names 'item_"),
+        (lambda: SASRec([SparseFeat("user", 3)], COLUMNS[1]), "SASRec: 'item_id' needs its histor"),
         (lambda: SASRec(*COLUMNS, num_heads=3), "cannot be split into 3 heads"),
     ],
 )

@@ -133,7 +133,7 @@ def test_other_columns_of_the_user_join_the_vector():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: SINE([SparseFeat("user", 3)], COLUMNS[1]), "SINE: behavior_list names 'item_id'"),
+        (lambda: SINE([SparseFeat("user", 3)], COLUMNS[1]), "SINE: 'item_id' needs its history"),
         (lambda: build(num_interests=1), "SINE: num_interests must be at least 2, got 1"),
         (lambda: build(num_prototypes=2), "prototypes: of num_prototypes=2"),
         (lambda: build(assignment_temperature=0), "assignment: temperature must be above 0"),
