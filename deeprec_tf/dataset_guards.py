@@ -65,6 +65,15 @@ def finite(
     return _guarded(values, guards)
 
 
+def within_shares(owner: str, name: str, values: tf.Tensor, mend: str) -> tf.Tensor:
+    """The numbers of a batch, refused in words where one lies outside 0..1."""
+    if not _is_dense(values) or not values.dtype.is_floating:
+        return values
+    bad = (values < 0) | (values > 1)
+    message = f"{owner}: {name} holds a number outside 0..1. {mend} The first:"
+    return _guarded(values, [_refuse(bad, message, tf.boolean_mask(values, bad)[:1])])
+
+
 def short_enough(owner: str, name: str, values: tf.Tensor, maxlen: int) -> tf.Tensor:
     """The sequences of a batch, refused in words where they are longer than `maxlen`."""
     if not _is_dense(values) or (values.shape.rank or 0) < 2:

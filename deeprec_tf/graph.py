@@ -181,11 +181,21 @@ def left_aligned_inputs(model: keras.Model) -> set[str]:
     A layer that has `left_aligned` gives, of what the graph calls the layer with, the tensor whose
     padding has to stand at the end, or None.
     """
+    return _inputs_that_layers_name(model, "left_aligned")
+
+
+def inputs_of_shares(model: keras.Model) -> set[str]:
+    """Names of the inputs whose numbers must lie in 0..1, by layers that have `shares`."""
+    return _inputs_that_layers_name(model, "shares")
+
+
+def _inputs_that_layers_name(model: keras.Model, method: str) -> set[str]:
     names: set[str] = set()
     for layer in model.layers:
-        if callable(getattr(layer, "left_aligned", None)):
+        if callable(getattr(layer, method, None)):
             for node in layer._inbound_nodes:
-                tensor = layer.left_aligned(*node.arguments.args, **_without_training(node))
+                called = node.arguments.args, _without_training(node)
+                tensor = getattr(layer, method)(*called[0], **called[1])
                 names |= {found.name for found in inputs_of([] if tensor is None else [tensor])}
     return names
 

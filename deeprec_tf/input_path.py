@@ -19,14 +19,16 @@ from deeprec_tf.dataset_guards import (
     short_enough,
     sound_labels,
     sound_weights,
+    within_shares,
 )
 from deeprec_tf.features import VarLenSparseFeat, input_specs
-from deeprec_tf.graph import inputs_of_float16, left_aligned_inputs
+from deeprec_tf.graph import inputs_of_float16, inputs_of_shares, left_aligned_inputs
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.model_input import model_input
 from deeprec_tf.string_keys import string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
+_AS_SHARES = "What a user did lies in 0..1: of a rating, give whether it is good."
 _LARGEST = float(np.finfo("float16").max)
 
 if TYPE_CHECKING:
@@ -100,6 +102,14 @@ class InputPath(Model):
             x = without(x, self._ignored_inputs)
         arrays = check_batch(self.feature_columns, x, labels=y, owner=owner)
         self._check_float16(owner, arrays)
+        for name in self._shares(self):
+            bad = (arrays[name] < 0) | (arrays[name] > 1)
+            if bad.any():
+                row = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+                raise ValueError(
+                    f"{owner}: {name!r} holds {arrays[name][row].tolist()} in row {row}. "
+                    + _AS_SHARES
+                )
         item = arrays.get(self._positive_item)
         if item is not None and self.has_row_loss and len(item) and item.min() < 1:
             raise ValueError(
@@ -122,6 +132,11 @@ class InputPath(Model):
             if in_recall or column.name in by_place:
                 aligned.append((column, column.name in by_place))
         return aligned
+
+    def _shares(self, reads: Any) -> set[str]:
+        """The inputs of numbers that must lie in 0..1."""
+        specs = input_specs(self.feature_columns)
+        return {n for n in inputs_of_shares(reads) if n in specs and specs[n].role == "values"}
 
     def _check_float16(self, owner: str, arrays: dict) -> None:
         """Numbers that would be infinite in float16: then no step of a training would count."""
@@ -238,6 +253,7 @@ class InputPath(Model):
         """The function that guards the inputs of a batch, of those that `reads` has."""
         specs = input_specs(self.feature_columns)
         halved = inputs_of_float16(reads)
+        shares = self._shares(reads)
         aligned = {column.name: in_groups for column, in_groups in reads._aligned()}
 
         def guarded(x: dict) -> dict:
@@ -253,6 +269,8 @@ class InputPath(Model):
                 if spec.role in ("values", "weight"):
                     largest = _LARGEST if name in halved and spec.role == "values" else None
                     x[name] = finite(owner, name, x[name], largest)
+                if name in shares:
+                    x[name] = within_shares(owner, name, x[name], _AS_SHARES)
                 if spec.role != "length" and hasattr(column, "maxlen"):
                     x[name] = short_enough(self.name, name, x[name], column.maxlen)
                 if name == column.name and getattr(column, "length_name", None) in x:

@@ -275,6 +275,13 @@ def split_off_steps(
         if not isinstance(column, VarLenDenseFeat):
             continue
         word = "times" if column.dtype.startswith("int") and column.dimension == 1 else "actions"
+        now = column.name.removeprefix(HISTORY_PREFIX)
+        if word == "actions" and any(isinstance(c, DenseFeat) and c.name == now for c in columns):
+            raise ValueError(
+                f"{owner}: {column.name!r}, with {now!r} beside it, has {column.dtype} and "
+                f"{column.dimension} numbers a step. If these are times, give both dtype='int64' "
+                "and one number; actions have no number of the request beside them."
+            )
         if word in found:
             raise ValueError(
                 f"{owner}: both {found[word].name!r} and {column.name!r} could be the {word} of "

@@ -141,7 +141,9 @@ class ColaRecRows:
         seed: seed of the draws.
 
     Raises:
-        ValueError: no pairs, an id that is no item or user, or no such column of times.
+        TypeError: ids that are no integers.
+        ValueError: no pairs, an id that is no item or user, a user who has all items, or no such
+            column of times.
 
     Example:
         >>> rows = ColaRecRows([[1, 1], [1, 2], [2, 1]], [[0, 0], [1, 1], [1, 2], [2, 1]])
@@ -164,10 +166,21 @@ class ColaRecRows:
                 "ColaRecRows: interactions must hold a user and an item a row, (N, 2), got the "
                 f"shape {pairs.shape}."
             )
+        if pairs.dtype.kind not in "iu":
+            raise TypeError(
+                f"ColaRecRows: users and items must be integers, got {pairs.dtype}. Fill missing "
+                "ones and convert with .astype('int64')."
+            )
         if pairs.min() < 1 or pairs[:, 1].max() >= len(codes):
             raise ValueError(
                 f"ColaRecRows: users must count from 1 and items lie in 1..{len(codes) - 1}, got a "
                 f"smallest id of {pairs.min()} and items up to {pairs[:, 1].max()}."
+            )
+        counts = np.bincount(np.unique(pairs, axis=0)[:, 0])
+        if counts.max() >= len(codes) - 1:
+            raise ValueError(
+                f"ColaRecRows: user {counts.argmax()} has all {len(codes) - 1} items, so nothing "
+                "is left for a negative. Leave the user out."
             )
         distinct, place = np.unique(pairs, axis=0, return_inverse=True)
         self.users, self.items = distinct.astype("int64").T
@@ -216,18 +229,31 @@ class ColaRecRows:
         return {"user_id": users.astype("int32"), "hist_item_id": history.astype("int32")}
 
     def _negatives(self, generator):
-        """An item that the user has not, of another prefix if one is found."""
+        """An item that the user has not, of another prefix if one is found.
+
+        Users who have nearly all items are few, and get theirs one by one.
+        """
         drawn = generator.integers(1, self.size, len(self.items))
         for attempt in range(64):
-            key = self.users * self.size + drawn
-            place = np.minimum(np.searchsorted(self._known, key), len(self._known) - 1)
-            is_bad = self._known[place] == key
+            is_bad = self._has(drawn)
             if attempt < 32:  # in a tiny catalogue all others may be of the prefix
                 is_bad |= self._prefix[drawn] == self._prefix[self.items]
             if not is_bad.any():
                 break
             drawn[is_bad] = generator.integers(1, self.size, int(is_bad.sum()))
+        else:
+            has = self._has(drawn)
+            for user in np.unique(self.users[has]):
+                rows = has & (self.users == user)
+                left = np.setdiff1d(np.arange(1, self.size), self.items[self.users == user])
+                drawn[rows] = generator.choice(left, int(rows.sum()))
         return drawn
+
+    def _has(self, items):
+        """Whether the user of each row has an item."""
+        key = self.users * self.size + items
+        place = np.minimum(np.searchsorted(self._known, key), len(self._known) - 1)
+        return self._known[place] == key
 
 
 class _Runs:

@@ -103,10 +103,8 @@ class CandidateScorer:
 
     def score(self, encoded: EncodedUser, candidates: Any) -> np.ndarray:
         """The probability (M,) of every candidate, by what `encode` gave."""
-        x = check_batch(
-            self._target.feature_columns, {name: candidates[name] for name in self._of_items},
-            owner=f"{_OWNER}: candidates",
-        )
+        given = {name: candidates[name] for name in candidates.keys() if name in self._of_items}
+        x = check_batch(self._target.feature_columns, given, owner=f"{_OWNER}: candidates")
         parts = []
         for start in range(0, len(next(iter(x.values()))), self.micro_batch):
             part = slice(start, start + self.micro_batch)

@@ -55,6 +55,8 @@ class ItemCodes:
                 f"ItemCodes: codes of items must lie in 1..{sizes.tolist()} by position, got "
                 f"{codes[1:].min(axis=0).tolist()}..{highest.tolist()}. Code 0 is padding."
             )
+        if highest.max() > np.iinfo("int32").max:
+            raise ValueError(f"ItemCodes: a code is {highest.max()}, beyond int32. Renumber.")
         object.__setattr__(self, "codes", np.ascontiguousarray(codes, "int32"))
         object.__setattr__(self, "sizes", tuple(int(size) for size in sizes))
         self._refuse_twins()

@@ -11,9 +11,11 @@ import numpy as np
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import SparseFeat, VarLenSparseFeat
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
+from deeprec_tf.layers.generative.code_tokens import CodeTokens
 from deeprec_tf.tables import TablePlace, sparse_column, table_places
 
 OWNER = "warm_start"
+CODES, ITEMS = "item_codes", "item_id"  # names of tables in the models that spell items
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
         if label not in old_tables:
             found.fresh[label] = f"{trained.name} has no such table"
             continue
+        if name == CODES:
+            maps.give(name, _code_rows(model, trained, maps))
         _move_table(found, maps, label, name, place, old_tables[label][1])
     found.unused += [label for label in old_tables if label not in new_tables]
 
@@ -111,6 +115,30 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
             found.copied.append(variable.path)
     found.unused += others
     return found
+
+
+def _code_rows(model: RecModel, trained: RecModel, maps: _IdMaps) -> np.ndarray | str:
+    """Where the rows of codebooks went, which stand behind each other; or why none comes.
+
+    A row is what its code means, so none comes where most items have other codes now.
+    """
+    new, old = (next(c for c in m.layers if isinstance(c, CodeTokens)) for m in (model, trained))
+    if len(new.sizes) != len(old.sizes):
+        return f"codes of {len(new.sizes)} positions here, of {len(old.sizes)} there"
+    rows = np.full(1 + sum(old.sizes), -1)
+    rows[0] = 0
+    for size, old_size, first, old_first in zip(
+        new.sizes, old.sizes, new.offsets, old.offsets, strict=True
+    ):
+        kept = np.arange(1, min(size, old_size) + 1)
+        rows[old_first + kept] = first + kept
+    item = maps.rows_or_same(ITEMS, old.num_items, new.num_items)
+    known = np.flatnonzero(item[1:] > 0) + 1
+    was, now = np.asarray(old.tokens)[known], np.asarray(new.tokens)[item[known]]
+    others = float((rows[was.astype("int64")] != now).any(axis=1).mean()) if len(known) else 1.0
+    if others > 0.5:
+        return f"{others:.0%} of the items that both know have other codes now"
+    return rows
 
 
 def _with_layers(model: RecModel) -> Iterator[tuple[Any, Any]]:
@@ -161,6 +189,9 @@ def _move_table(
         rows = np.arange(size)
     else:
         rows = maps.rows(name, old_size, size)
+    if isinstance(rows, str):
+        found.fresh[label] = rows
+        return
     found.moves.append(
         _move(new.layer.embeddings, old.layer.embeddings, rows, size, new=new, old=old)
     )
@@ -216,18 +247,33 @@ class _IdMaps:
             maps.setdefault(name, np.asarray(array))
         self._maps = None if ids is None else maps
 
+        self._given: dict[str, np.ndarray | str] = {}
+
+    def give(self, table: str, rows: np.ndarray | str) -> None:
+        """Says where the rows of a table went that no column's ids are of, or why nowhere."""
+        self._given[table] = rows
+
+    def rows_or_same(self, table: str, old_size: int, size: int) -> np.ndarray:
+        """As `rows`, with ids that stayed where no map is there, and -1 for what is gone."""
+        if self._maps is not None and table in self._maps:
+            return self.rows(table, old_size, size)
+        ids = np.arange(old_size)
+        return np.where(ids < size, ids, -1)
+
     def moves(self, table: str) -> bool:
         """Whether a table's ids are others now."""
         if self._maps is None or table not in self._maps:
             return False
         return not np.array_equal(self._maps[table], np.arange(len(self._maps[table])))
 
-    def rows(self, table: str, old_size: int, size: int) -> np.ndarray:
-        """The new id of each old one, -1 for none.
+    def rows(self, table: str, old_size: int, size: int) -> Any:
+        """The new id of each old one, -1 for none; of a table of no ids what `give` was told.
 
         Raises:
             ValueError: the table has become smaller, or its map does not fit.
         """
+        if table in self._given:
+            return self._given[table]
         if self._maps is None:
             if size < old_size:
                 raise ValueError(

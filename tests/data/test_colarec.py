@@ -8,6 +8,7 @@ import pytest
 
 from deeprec_tf.data import ColaRecRows, read_colarec, tokenize_texts
 from deeprec_tf.export import inference_model
+from deeprec_tf.identifiers import random_codes
 from deeprec_tf.models import ColaRec
 
 GENERATOR = np.random.default_rng(0)
@@ -73,6 +74,22 @@ def test_users_of_all_three_items_and_never_the_rows_own():
             others = {u for u, items in has.items() if item in items} - {user}
             found = [u for u in users.tolist() if u]
             assert set(found) <= others and len(found) == min(3, len(others))
+
+
+def test_users_of_nearly_all_items_get_those_they_have_not():
+    pairs = [(1, item) for item in range(1, 199)] + [(2, 1)]
+    rows = ColaRecRows(pairs, random_codes(200))
+    for epoch in range(5):
+        x = rows(epoch)
+        of_one = x["neg_item_id"][x["user_id"] == 1]
+        assert set(of_one.tolist()) == {199, 200}
+
+
+def test_a_user_of_all_items_and_ids_that_are_none():
+    with pytest.raises(ValueError, match="user 7 has all 3 items, so nothing is left"):
+        ColaRecRows([(7, 1), (7, 2), (7, 3), (2, 1)], random_codes(3))
+    with pytest.raises(TypeError, match="users and items must be integers, got float64"):
+        ColaRecRows([(1, 1.5), (2, 1)], random_codes(3))
 
 
 def test_epochs_differ_and_repeat():

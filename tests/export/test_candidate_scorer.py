@@ -6,6 +6,7 @@ from deeprec_tf import get_model, next_item_columns
 from deeprec_tf.export import candidate_scorer
 from deeprec_tf.layers.attention import hstu_block
 from deeprec_tf.models import HSTU, SASRec
+from tests.contract.checks import dtype_policy
 from tests.contract.data import CATEGORIES, ITEMS, subject_of
 
 WINDOWS = {"level1_window_size": 2, "level2_window_size": 2}
@@ -93,6 +94,18 @@ def test_it_answers_with_the_weights_of_the_day():
     np.testing.assert_allclose(after, one_by_one(model, user), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_in_half_precision_too(long, monkeypatch):
+    monkeypatch.setattr(hstu_block, "LONG", 0 if long else hstu_block.LONG)
+    with dtype_policy("mixed_bfloat16"):
+        model, batch = ranker("all")
+        score = candidate_scorer(model)
+        for user in users_of(batch):
+            np.testing.assert_allclose(
+                score(user, CANDIDATES), one_by_one(model, user), atol=0.02
+            )
+
+
 def test_errors():
     columns = next_item_columns(10, maxlen=4)
     with pytest.raises(ValueError, match="sasrec is no HSTU for ranking"):
@@ -104,3 +117,5 @@ def test_errors():
         candidate_scorer(model, micro_batch=0)
     with pytest.raises(ValueError, match=r"user must have one row, got \[2\]"):
         candidate_scorer(model)({"hist_item_id": [[1, 2], [3, 0]]}, {"item_id": [1]})
+    with pytest.raises(ValueError, match="candidates: the input 'item_id' .* is missing"):
+        candidate_scorer(model)({"hist_item_id": [[1, 2]]}, {"item": [1]})

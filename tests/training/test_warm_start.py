@@ -7,7 +7,8 @@ import pytest
 from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.candidates import InBatch, Streaming
 from deeprec_tf.data import Category, FeatureEncoder
-from deeprec_tf.models import DNN, LR, DeepFM, YoutubeDNN, YoutubeSBC
+from deeprec_tf.identifiers import ItemCodes
+from deeprec_tf.models import DNN, LR, TIGER, DeepFM, YoutubeDNN, YoutubeSBC
 from deeprec_tf.tables import table_values
 from deeprec_tf.training import warm_start
 from tests.training.growing import (
@@ -446,3 +447,44 @@ def test_models_that_have_nothing_in_common():
         warm_start(new, old)
     with pytest.raises(TypeError, match="both must be models of a builder, got Sequential"):
         warm_start(old, keras.Sequential())
+
+
+def _tiger(codes, sizes=None):
+    return TIGER(
+        ItemCodes(codes, sizes), num_users=5, maxlen=3, hidden_size=8, num_layers=1, num_heads=1,
+        head_size=4, feed_forward_units=8, beam_width=8, num_results=2,
+    )  # fmt: skip
+
+
+CODES = np.array([[0, 0], [1, 1], [2, 1], [3, 2], [1, 2]])
+ASKED = {"user_id": [1, 2], "hist_item_id": [[1, 2, 0], [3, 4, 1]]}
+
+
+@pytest.mark.parametrize("ids", [None, {"item_id": np.arange(5), "user_id": np.arange(6)}])
+def test_codebooks_stand_behind_each_other_and_each_grows_at_its_end(ids):
+    older, newer = _tiger(CODES), _tiger(np.concatenate([CODES, [[4, 3]]]))
+    report = warm_start(newer, older, ids=ids)
+    was, now = table_values(older, "item_codes"), table_values(newer, "item_codes")
+    np.testing.assert_array_equal(now[[0, 1, 2, 3, 5, 6]], was)
+    assert report.tables["embedding_item_codes"] == (6, 8)
+
+
+def test_a_code_that_is_renumbered_goes_with_its_item():
+    older, moved = _tiger(CODES), np.array([0, 3, 1, 4, 2])
+    newer = _tiger(CODES[np.argsort(moved)])
+    warm_start(newer, older, ids={"item_id": moved, "user_id": np.arange(6)})
+    np.testing.assert_array_equal(
+        table_values(newer, "item_codes"), table_values(older, "item_codes")
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (CODES[[0, 2, 1, 4, 3]], "100% of the items that both know have other codes now"),
+        (np.concatenate([CODES, np.minimum(CODES[:, :1], 1)], 1), "of 3 positions here, of 2 th"),
+    ],
+)
+def test_codes_that_mean_something_else_stay_fresh(codes, message):
+    report = warm_start(_tiger(codes, codes.max(0)), _tiger(CODES))
+    assert message in report.fresh["embedding_item_codes"]

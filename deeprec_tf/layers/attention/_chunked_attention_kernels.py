@@ -28,6 +28,7 @@ def chunked_attention(query, key, value, tables, bias_of, *, window=None, chunk=
     """
     steps = tf.shape(query)[2]
     count = tf.maximum((steps + chunk - 1) // chunk, 1)
+    turns = tf.where(tf.shape(query)[0] > 0, count, 0)  # without rows there is nothing to write to
     is_xla = tf.__internal__.get_enclosing_xla_context() is not None  # it wants one size of slices
 
     def split(values):
@@ -51,12 +52,12 @@ def chunked_attention(query, key, value, tables, bias_of, *, window=None, chunk=
     def attended(at, query, key, value, tables):
         first, last = keys_of(at)
         bias = bias_of(tables, at * chunk + tf.range(chunk), tf.range(first, last))
-        bias = bias[:, None] if bias.shape.rank == 3 else bias
+        bias = tf.cast(bias[:, None] if bias.shape.rank == 3 else bias, query.dtype)
         return tf.matmul(tf.nn.silu(tf.matmul(query, key, transpose_b=True) + bias), value)
 
     def over_chunks(body, *state):
         return tf.while_loop(
-            lambda at, *_: at < count, lambda at, *state: (at + 1, *body(at, *state)),
+            lambda at, *_: at < turns, lambda at, *state: (at + 1, *body(at, *state)),
             (0, *state), parallel_iterations=1,
         )[1:]
 

@@ -143,10 +143,12 @@ class HSTUBlock(keras.layers.Layer):
         places = ops.arange(ops.shape(key)[2], dtype="int32") - self.prefix
         pair = None if times is None else (target_times, times)
         bias = self.bias.between(place[:, None], places, pair)  # (B, 1, S)
+        bias = ops.cast(bias, query.dtype)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias[:, None]
         heads = ops.matmul(ops.silu(scores), value)
         pair = None if times is None else (target_times, target_times)
         own = self.bias.between(place[:, None], place[:, None], pair)[:, None]  # (B, 1, 1, 1)
+        own = ops.cast(own, query.dtype)
         own = ops.silu(ops.sum(query * own_key, axis=-1, keepdims=True) + own)
         return self._output(targets, gate, heads + own * (own_value / self._n), False)
 
@@ -164,24 +166,26 @@ class HSTUBlock(keras.layers.Layer):
 
     def _maps(self, sequence):
         """The gate (B, S, H·d), and queries, keys and values (B, H, S, d)."""
-        maps = ops.silu(ops.matmul(self.norm_input(sequence), self.input_kernel))
+        kernel = ops.cast(self.input_kernel, sequence.dtype)  # outside of `call` too
+        maps = ops.silu(ops.matmul(self.norm_input(sequence), kernel))
         gate, value, query, key = ops.split(maps, 4, axis=-1)
         return gate, *map(self._split, (query, key, value))
 
     def _split(self, x):
-        shape = (-1, ops.shape(x)[1], self.num_heads, self.head_size)
+        shape = (*ops.shape(x)[:2], self.num_heads, self.head_size)  # -1 would not do without rows
         return ops.transpose(ops.reshape(x, shape), (0, 2, 1, 3))
 
     def _scores(self, sequence, query, key, times, query_times):
         bias = self.bias(sequence, times, query_times)
         bias = bias if times is None else bias[:, None]
-        return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias
+        return ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + ops.cast(bias, query.dtype)
 
     def _output(self, sequence, gate, heads, training):
-        shape = (-1, ops.shape(sequence)[1], self.num_heads * self.head_size)
+        shape = (*ops.shape(sequence)[:2], self.num_heads * self.head_size)
         heads = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), shape)
         passed = self.drop(self.norm_attended(heads) * gate, training=training)
-        return sequence + ops.matmul(passed, self.output_kernel) + self.output_bias
+        kernel, bias = (ops.cast(w, sequence.dtype) for w in (self.output_kernel, self.output_bias))
+        return sequence + ops.matmul(passed, kernel) + bias
 
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""

@@ -60,7 +60,8 @@ class CodeTokens(keras.layers.Layer):
         tokens = ops.cast(ops.take(self.tokens, ids, axis=0), "int32")
         if len(ids.shape) == 1:
             return tokens
-        return ops.reshape(tokens, (-1, ops.shape(ids)[1] * len(self.sizes)))
+        rows, steps = ops.shape(ids)[:2]
+        return ops.reshape(tokens, (rows, steps * len(self.sizes)))  # -1 would not do for no step
 
     def compute_output_spec(self, ids):
         """L tokens an id, side by side."""

@@ -66,6 +66,10 @@ class LastStep(keras.layers.Layer):
         state = ops.take_along_axis(sequence, at[:, None, None], axis=1)[:, 0]
         return ops.where((length > 0)[:, None], state, ops.zeros_like(state))
 
+    def left_aligned(self, sequence, mask):
+        """What must have no padding in front: that of which the length says the last step."""
+        return mask
+
     def compute_mask(self, *args, **kwargs):
         """Time is gone."""
         return None

@@ -40,6 +40,10 @@ class ActionLoss(keras.layers.Layer):
         self.add_loss(self.weight * total / ops.maximum(ops.sum(real), 1.0))
         return prediction
 
+    def shares(self, prediction, logits, actions, mask):
+        """What must lie in 0..1, or the loss has no lower bound."""
+        return actions
+
     def compute_mask(self, *args, **kwargs):
         """No implicit mask."""
         return None

@@ -124,7 +124,10 @@ def ColaRec(
     References:
         Wang et al., Content-Based Collaborative Generation for Recommender Systems, CIKM 2024.
     """
-    check_counts("ColaRec", hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads)
+    check_counts(
+        "ColaRec", num_users=num_users, hidden_size=hidden_size, num_layers=num_layers,
+        num_heads=num_heads, num_results=num_results, beam_width=beam_width,
+    )  # fmt: skip
     codes = item_codes_of(item_codes, owner="ColaRec")
     maxlen, most_tokens, most_steps = sizes_of_preset(preset, owner="ColaRec")
     if hidden_size % num_heads:

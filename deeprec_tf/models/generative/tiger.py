@@ -103,7 +103,8 @@ def TIGER(
     """
     check_counts(
         "TIGER", hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads,
-        head_size=head_size, feed_forward_units=feed_forward_units,
+        head_size=head_size, feed_forward_units=feed_forward_units, num_users=num_users,
+        num_results=num_results, maxlen=maxlen, beam_width=beam_width,
     )  # fmt: skip
     codes = item_codes_of(item_codes, owner="TIGER")
     tree = answer_tree("TIGER", codes, hidden_items)

@@ -71,6 +71,7 @@ def scores_of_all(layer):
 def test_tokens_are_counted_on_from_position_to_position():
     layer = tokens()
     got = np.asarray(layer(np.array([[3, 0], [14, 1]])))
+    assert np.asarray(layer(np.zeros((2, 0), int))).shape == (2, 0)
     offsets = np.array([0, SIZES[0], SIZES[0] + SIZES[1]])
     assert got.shape == (2, 6)
     np.testing.assert_array_equal(got[0], [*(CODES.codes[3] + offsets), 0, 0, 0])

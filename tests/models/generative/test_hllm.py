@@ -349,6 +349,13 @@ def test_errors(options, message):
         HLLM(*COLUMNS, **options)
 
 
+@pytest.mark.parametrize("mode", ["retrieval", "ranking"])
+def test_padding_in_front_is_refused(mode):
+    model = HLLM(*COLUMNS, item_embeddings=VECTORS, mode=mode)
+    with pytest.raises(ValueError, match=r"'hist_item_id' has padding \(0\) before a real id in r"):
+        model.predict({"hist_item_id": [[0, 3, 4]], "item_id": [5]}, verbose=0)
+
+
 def test_one_side_of_the_columns_alone():
     with pytest.raises(ValueError, match="give user_feature_columns and item_feature_columns"):
         HLLM(COLUMNS[0], item_embeddings=VECTORS)

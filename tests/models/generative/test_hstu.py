@@ -1,10 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenDenseFeat, VarLenSparseFeat, next_item_columns
 from deeprec_tf.candidates import Sampled
 from deeprec_tf.export import item_encoder, user_encoder
+from deeprec_tf.layers.attention import hstu_block as block_module
 from deeprec_tf.models import HSTU, HSTUModel
 from deeprec_tf.tables import set_table_values, table_values
 from tests.models.recall.sessions import noise, sessions
@@ -305,6 +307,39 @@ def test_ranking_learns_from_the_history():
     assert model.fit(x, y, epochs=15, batch_size=32, verbose=0).history["auc"][-1] > 0.9
 
 
+@pytest.mark.parametrize("mode", ["retrieval", "ranking"])
+def test_padding_in_front_is_refused(mode):
+    model = HSTU(USERS, POSITIVE, mode=mode, transformer_params=SMALL)
+    x = {"hist_item_id": [[0, 3, 4]], "item_id": [5]}
+    with pytest.raises(ValueError, match=r"'hist_item_id' has padding \(0\) before a real id in r"):
+        model.predict(x, verbose=0)
+    with pytest.raises(ValueError, match=r"'hist_item_id' has padding \(0\) before a real id in r"):
+        model.train_on_batch(x, [1.0])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_long_histories_train_in_a_short_last_batch(rows, monkeypatch):
+    """Rows are worked off in groups of a length, of which some have no row then."""
+    monkeypatch.setattr(block_module, "LONG", 0)
+    model = HSTU(USERS, POSITIVE, transformer_params=SMALL)
+    x = {"hist_item_id": np.full((4 + rows, 3), 2), "item_id": np.full(4 + rows, 5)}
+    assert np.isfinite(model.fit(x, batch_size=4, epochs=2, verbose=0).history["loss"]).all()
+
+
+def test_actions_lie_between_0_and_1_where_they_are_foretold():
+    users = [*USERS, VarLenDenseFeat("hist_rating", MAXLEN)]
+    x = {"hist_item_id": [[1, 2], [3, 0]], "hist_rating": [[1.0, 0.0], [4.0, 0.0]]}
+    x = {name: np.array(values) for name, values in (x | {"item_id": [5, 6]}).items()}
+    model = HSTU(users, POSITIVE, mode="ranking", transformer_params=SMALL)
+    with pytest.raises(ValueError, match=r"'hist_rating' holds \[4.0, 0.0\] in row 1. What a user"):
+        model.fit(x, np.ones(2), verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((x, np.ones(2))).batch(2)
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="outside 0..1"):
+        model.fit(data, verbose=0)
+    as_input = HSTU(users, POSITIVE, transformer_params=SMALL)
+    assert np.isfinite(as_input.fit(x, verbose=0).history["loss"]).all()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -320,6 +355,7 @@ def test_ranking_learns_from_the_history():
         ({"query_time": "now"}, ValueError, "query_time must be 'next', 'own' or None"),
         ({"mode": "ranking", "negatives": "all"}, ValueError, "belong to mode='retrieval'"),
         ({"stochastic_length": 2.5}, ValueError, "alpha must be above 0"),
+        ({"transformer_params": {"num_layers": 0}}, ValueError, "num_layers must be a whole"),
     ],
 )  # fmt: skip
 def test_errors(options, error, message):
@@ -336,6 +372,8 @@ def test_errors(options, error, message):
         ([*TIMES, VarLenDenseFeat("hist_more", MAXLEN, dtype="int64")], {},
          "both 'hist_time' and 'hist_more' could be the times"),
         ([TIMES[0], DenseFeat("time")], {}, "must have one dtype, got int64 and float32"),
+        ([VarLenDenseFeat("hist_time", MAXLEN), DenseFeat("time")], {},
+         "If these are times, give both dtype='int64'"),
     ],
 )  # fmt: skip
 def test_errors_of_times(users, options, message):

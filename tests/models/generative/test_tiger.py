@@ -312,6 +312,8 @@ def test_the_full_size_trains():
         ({"hidden_items": range(1, 21)}, ValueError, "TIGER: hidden_items: .* all 20 items"),
         ({"hidden_items": ["a"]}, TypeError, "TIGER: hidden_items: .* must be integers"),
         ({"hidden_items": [1], "beam_width": 9, "maxlen": 20}, ValueError, "at least 24"),
+        ({"num_users": 0}, ValueError, "TIGER: num_users must be a whole number from 1 on, got 0"),
+        ({"num_results": 2.5}, ValueError, "num_results must be a whole number from 1 on, got 2.5"),
         ({"loss": "mse"}, ValueError, "the loss of a recall model is part of its graph"),
     ],
 )

@@ -180,7 +180,7 @@ def test_further_tasks_train_save_and_cut(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_tasks": 0}, "num_tasks must be at least 1, got 0"),
+        ({"num_tasks": 0}, "num_tasks must be a whole number from 1 on, got 0"),
         ({"num_tasks": 2, "task_types": ["binary"] * 2}, "task_types has 2 entries for the 1"),
         ({"task_types": ["binary"]}, "task_types has 1 entries for the 0 tasks"),
         ({"num_tasks": 2, "task_types": [4]}, "a further task is 'binary' or 'regression'"),

@@ -124,7 +124,7 @@ def test_features_of_the_items_count_and_have_a_bias_too():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"num_layers": 0}, "GRU4Rec: num_layers must be at least 1"),
+    ({"num_layers": 0}, "GRU4Rec: num_layers must be a whole number from 1 on"),
     ({"dropout": (0.1, 0.2, 0.3)}, "GRU4Rec: dropout must be one number"),
     ({"dropout": 1.0}, "GRU4Rec: dropout must be one number"),
     ({"loss": "bpr_max"}, "GRU4Rec: negatives='all' is for loss='softmax'"),
