@@ -191,11 +191,15 @@ RUNS = {
         rate=RATE,
     ),
 }
-# As published for MovieLens-1M. BERT4Rec's steps are 16,667 epochs of 24.
+# For MovieLens-1M, most as published. BERT4Rec's steps are 16,667 epochs of 24.
 FULL_SIZE = {
     "SASRec, original block": Run(
         "SASRec", {**SASREC, "original": True, "dropout": 0.1}, rate=RATE, beta_2=0.999, epochs=100,
         remark="the paper's block, dropout .1, Adam at 1e-3 and .999, at most 100 epochs",
+    ),
+    "SASRec, falling rate": Run(
+        "SASRec", SASREC, epochs=60, steady=20,
+        remark="the rate falls in a straight line from the 20th epoch to 0 at the 60th",
     ),
     "BERT4Rec, as published": Run(
         "BERT4Rec", {"mask_share": 0.2}, rate=lambda: WarmUp(1e-4, 10_000, 400_000), batch=256,
