@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_counts, values_by_id
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
 
@@ -76,6 +76,7 @@ class InBatch:
 
     def __post_init__(self) -> None:
         check_counts("InBatch", number=self.number, hardest=self.hardest, memory=self.memory)
+        _check_places("InBatch", self.counts)
         _check_similarity("InBatch", self.hide_similar)
         if self.frequency not in (None, "streaming") and not isinstance(self.frequency, Streaming):
             raise ValueError(
@@ -130,6 +131,7 @@ class Sampled:
 
     def __post_init__(self) -> None:
         check_counts("Sampled", number=self.number, hardest=self.hardest)
+        _check_places("Sampled", self.counts)
         _check_similarity("Sampled", self.hide_similar)
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(
@@ -141,6 +143,11 @@ class Sampled:
                 f"{'without' if self.counts is None else 'with'} counts. Give both or neither; "
                 "np.bincount(item_ids, minlength=vocabulary_size) makes them."
             )
+
+
+def _check_places(owner: str, counts: Any) -> None:
+    if counts is not None:
+        values_by_id(f"{owner}: counts must have one number an id", counts)
 
 
 def _check_similarity(owner: str, hide_similar: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -25,6 +26,31 @@ def as_numbers(values: Any) -> np.ndarray:
 def holds_numbers(array: np.ndarray) -> bool:
     """Whether the dtype is boolean, integer, float or complex: no text, time or object."""
     return array.dtype.kind not in "MOSUm"
+
+
+def values_by_id(what: str, values: Any) -> np.ndarray:
+    """Numbers whose places are ids, as an array.
+
+    Args:
+        what: the beginning of messages, such as "InBatch: counts must have one number an id".
+        values: array-like (V,).
+
+    Raises:
+        TypeError: no numbers; or a dict or Series, whose labels and not the places are the ids.
+    """
+    labels: Any = getattr(values, "index", None)
+    is_series = labels is not None and not callable(labels)  # a list has a method of this name
+    if isinstance(values, Mapping) or (
+        is_series and not np.array_equal(labels, np.arange(len(values)))
+    ):
+        raise TypeError(
+            f"{what}, got a {type(values).__name__} with labels. Of a Series of counts by id, give "
+            ".reindex(range(V), fill_value=0).to_numpy()."
+        )
+    array = as_numbers(values)
+    if not holds_numbers(array):
+        raise TypeError(f"{what}, got dtype {array.dtype}.")
+    return array
 
 
 def check_counts(owner: str, **numbers: int | None) -> None:

@@ -16,7 +16,7 @@ CORE = {"features", "numeric", "batches", "graph", "array_dataset", "registry", 
         "tables", "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
         "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
-        "code_models", "text_items", "dataset_guards"}  # fmt: skip
+        "code_models", "text_items", "dataset_guards", "model_input"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -28,6 +28,8 @@ RULES = {
     "numeric": (set(), {"numpy"}, set()),
     "batches": ({"features", "numeric"}, {"numpy"}, set()),
     "string_keys": (set(), {"numpy", "tensorflow"}, set()),
+    "model_input": ({"string_keys"}, {"tensorflow"}, set()),
+    "asides": (set(), {"keras"}, set()),
     "array_dataset": (set(), {"numpy", "tensorflow"}, set()),
     "layers": ({"layers"}, NUMERIC, set()),
     "losses": ({"layers"}, NUMERIC, set()),
@@ -37,7 +39,7 @@ RULES = {
     "dataset_guards": ({"batches", "features", "labels"}, {"tensorflow"}, set()),
     "input_path": (
         {"batches", "array_dataset", "features", "graph", "string_keys", "labels",
-         "dataset_guards"},
+         "dataset_guards", "model_input"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "engine": (
@@ -57,7 +59,7 @@ RULES = {
     ),
     "tables": ({"features", "layers"}, NUMERIC, set()),
     "inputs": ({"features", "layers", "tables"}, NUMERIC, set()),
-    "candidates": (set(), set(), set()),
+    "candidates": ({"numeric"}, set(), set()),
     "recall": (
         {"features", "roles", "inputs", "layers", "losses", "candidates", "engine", "item_side",
          "recall_loss", "multitask", "task_kinds"},
@@ -72,7 +74,8 @@ RULES = {
     ),
     "graph_recall": ({"features", "inputs", "item_side", "layers", "tables"}, NUMERIC, set()),
     "settled": (
-        {"graph", "layers.retrieval.graph_propagation", "layers.retrieval.propagated_embedding"},
+        {"asides", "graph", "layers.retrieval.graph_propagation",
+         "layers.retrieval.propagated_embedding"},
         {"keras", "tensorflow"}, set(),
     ),
     "interactions": ({"features", "inputs", "layers"}, NUMERIC, set()),

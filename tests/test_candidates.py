@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from deeprec_tf.candidates import AllItems, InBatch, Sampled, candidate_sets
@@ -25,6 +26,14 @@ def test_names_and_lists():
 def test_errors(negatives, message):
     with pytest.raises(ValueError, match=message):
         candidate_sets(negatives, owner="M")
+
+
+@pytest.mark.parametrize("make", [InBatch, lambda counts: Sampled(4, "popularity", counts=counts)])
+def test_counts_with_labels_are_refused(make):
+    with pytest.raises(TypeError, match="counts must have one number an id, got a Series with lab"):
+        make(counts=pd.Series([3, 3, 1, 2]).value_counts())
+    with pytest.raises(TypeError, match="got a dict with labels"):
+        make(counts={1: 2})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deeprec_tf.numeric import as_numbers, holds_numbers
+from deeprec_tf.numeric import as_numbers, holds_numbers, values_by_id
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,24 @@ def test_texts_and_times_are_no_numbers(values):
 def test_what_is_no_number_stays_an_object():
     array = as_numbers(np.array([{"a": 1}, None], object))
     assert array.dtype == object and not holds_numbers(array)
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 3, 4], np.array([0, 3, 4]), pd.Series([0, 3, 4]), pd.Series([0, 3, 4], range(3))]
+)
+def test_values_whose_places_are_ids(values):
+    np.testing.assert_array_equal(values_by_id("M: counts", values), [0, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pd.Series([3, 4, 1], [2, 1, 5]), "M: counts, got a Series with labels. Of a Series of"),
+        (pd.Series(["a", "b"]).value_counts(), "got a Series with labels"),
+        ({1: 2}, "got a dict with labels"),
+        (["a", "b"], "M: counts, got dtype <U1"),
+    ],
+)
+def test_labels_that_are_ids_are_refused(values, message):
+    with pytest.raises(TypeError, match=message):
+        values_by_id("M: counts", values)

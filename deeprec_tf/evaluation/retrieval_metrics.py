@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from deeprec_tf.evaluation.id_lists import places
 from deeprec_tf.evaluation.target_ranks import TargetRanks
-from deeprec_tf.numeric import as_numbers, holds_numbers
+from deeprec_tf.numeric import values_by_id
 
 OF_RANKS = ("hr", "recall", "ndcg", "mrr", "map", "precision")
 OF_LISTS = ("coverage", "novelty")
@@ -161,18 +160,11 @@ def _interactions(owner: str, popularity: Any) -> np.ndarray:
     """Counts by item id (V,), float64.
 
     Raises:
-        TypeError: no numbers, or a dict or Series, which has ids as labels.
+        TypeError: from `values_by_id`.
         ValueError: another shape, a count below 0, shares of 1, or no interaction at all.
     """
     what = f"{owner}: popularity must hold the interactions of each item id (V,), as an array"
-    if isinstance(popularity, Mapping | pd.Series):
-        raise TypeError(
-            f"{what}, got a {type(popularity).__name__}. Of a Series of counts by id, give "
-            ".reindex(range(V), fill_value=0).to_numpy()."
-        )
-    counts = as_numbers(popularity)
-    if not holds_numbers(counts):
-        raise TypeError(f"{what}, got dtype {counts.dtype}.")
+    counts = values_by_id(what, popularity)
     if counts.ndim != 1:
         raise ValueError(f"{what}, got shape {counts.shape}.")
     counts = counts.astype("float64")

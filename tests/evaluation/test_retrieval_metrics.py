@@ -146,8 +146,8 @@ def test_errors():
         (np.ones((ITEMS + 1, 2)), ValueError, r"got shape \(\d+, 2\)"),
         (np.arange(ITEMS + 1) - 1.0, ValueError, r"got -1\.0 for the id 0\. Give counts from 0 up"),
         (np.where(np.arange(ITEMS + 1) == 2, np.nan, 1.0), ValueError, "got nan for the id 2"),
-        (pd.Series([3, 4], [1, 2]), TypeError, r"got a Series\. .*reindex"),
-        ({1: 3}, TypeError, "got a dict"),
+        (pd.Series([3, 4], [1, 2]), TypeError, "got a Series with labels.*reindex"),
+        ({1: 3}, TypeError, "got a dict with labels"),
         (["a"] * (ITEMS + 1), TypeError, "got dtype <U1"),
     ],
 )

@@ -61,12 +61,10 @@ class HSTUBlock(keras.layers.Layer):
                 f"{self.name}: num_heads and head_size must be at least 1, got {num_heads} and "
                 f"{head_size}."
             )
-        self.num_heads = num_heads
-        self.head_size = head_size
+        self.num_heads, self.head_size = num_heads, head_size
         self.places = places
         self.normalizer = normalizer
-        self.window = window
-        self.prefix = prefix
+        self.window, self.prefix = window, prefix
         self.dropout = dropout
         policy = self.dtype_policy
         self.bias = RelativeBias(places, window=window, prefix=prefix, name="bias", dtype=policy)
@@ -142,14 +140,13 @@ class HSTUBlock(keras.layers.Layer):
         gate, query, own_key, own_value = self._maps(targets)
         places = ops.arange(ops.shape(key)[2], dtype="int32") - self.prefix
         pair = None if times is None else (target_times, times)
-        bias = self.bias.between(place[:, None], places, pair)  # (B, 1, S)
-        bias = ops.cast(bias, query.dtype)
+        bias = ops.cast(self.bias.between(place[:, None], places, pair), query.dtype)  # (B, 1, S)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) + bias[:, None]
         heads = ops.matmul(ops.silu(scores), value)
         pair = None if times is None else (target_times, target_times)
         own = self.bias.between(place[:, None], place[:, None], pair)[:, None]  # (B, 1, 1, 1)
-        own = ops.cast(own, query.dtype)
-        own = ops.silu(ops.sum(query * own_key, axis=-1, keepdims=True) + own)
+        score = ops.sum(query * own_key, axis=-1, keepdims=True) + ops.cast(own, query.dtype)
+        own = ops.silu(score)
         return self._output(targets, gate, heads + own * (own_value / self._n), False)
 
     def explain(self, sequence, sequence_mask, times=None, query_times=None):
