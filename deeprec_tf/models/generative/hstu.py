@@ -157,6 +157,12 @@ def HSTU(
     )
     history = user_sequence(users, items)
     width, maxlen = history.vectors.shape[-1], history.maxlen
+    for column in beside.values():
+        if getattr(column, "maxlen", maxlen) != maxlen:
+            raise ValueError(
+                f"HSTU: {column.name!r} stands beside the steps of the history, but has maxlen "
+                f"{column.maxlen}, the history {maxlen}. Give both one."
+            )
 
     # What stands at each step of the history, or at those that stochastic length keeps.
     mask, taken = history.mask, lambda tensor: tensor

@@ -372,6 +372,7 @@ def test_errors(options, error, message):
         ([*TIMES, VarLenDenseFeat("hist_more", MAXLEN, dtype="int64")], {},
          "both 'hist_time' and 'hist_more' could be the times"),
         ([TIMES[0], DenseFeat("time")], {}, "must have one dtype, got int64 and float32"),
+        ([VarLenDenseFeat("hist_time", 3, dtype="int64")], {}, "has maxlen 3, the history 8"),
         ([VarLenDenseFeat("hist_time", MAXLEN), DenseFeat("time")], {},
          "If these are times, give both dtype='int64'"),
     ],
