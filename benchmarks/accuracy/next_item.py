@@ -7,8 +7,8 @@ is for training; all items compete, those that the user has seen left out. Valid
 chooses the epoch, the test items are ranked once; users of three training items and items of fewer
 than five training rows are told apart. The rows of a model that is trained at every position are
 the users; else every prefix is one. A run that is broken off goes on from its last epoch
-(checkpoints in `--checkpoints`); a finished run is not run again. What takes weeks on two cores,
-`FULL_SIZE`, runs only where it is named.
+(checkpoints in `--checkpoints`); a finished run is not run again. What takes hours or weeks on two
+cores, `FULL_SIZE`, runs only where it is named.
 """
 
 from __future__ import annotations
