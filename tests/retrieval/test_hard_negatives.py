@@ -152,5 +152,5 @@ def test_errors(message):
     for arguments in ERRORS[message]:
         with pytest.raises(ValueError, match=f"mine_hard_negatives: {message}"):
             mine_hard_negatives(index, np.ones((2, 5)), [1, 2], **arguments)
-    with pytest.raises(TypeError, match="exclude holds text, the index's ids are integers"):
+    with pytest.raises(TypeError, match="positives holds text, the index's ids are integers"):
         mine_hard_negatives(index, np.ones((1, 5)), ["a"], ranks=(1, 2))

@@ -143,7 +143,8 @@ def test_padding_is_no_item_whatever_the_ids(item_fields, form):
 
 def test_padding_is_told_by_the_item_that_a_recall_model_names():
     columns = [SparseFeat("item_id", 10), SparseFeat("country", 4)]
-    model = DSSM([SparseFeat("country", 4)], columns, hidden_units=(4,))
+    users = [SparseFeat("user_country", 4, embedding_name="country")]
+    model = DSSM(users, columns, hidden_units=(4,))
     items = {"item_id": np.arange(10), "country": np.arange(10) % 4}
     index = ItemIndex.of_model(model, items, KEYS[:10])
     assert index.ids.tolist() == KEYS[1:10].tolist()  # also those of country 0
