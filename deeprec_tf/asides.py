@@ -14,7 +14,7 @@ class Asides(Model):
     """Keeps things at hand that are no part of the model; a part of `RecModel`.
 
     Keras saves and loads whatever it finds among the attributes that `dir` gives: other models,
-    also those in lists, whose weights do not belong into the file. (Loading even goes round for
+    also those in lists, whose weights do not belong in the file. (Loading even goes round for
     ever where such a model leads back to this one.)
     """
 

@@ -53,7 +53,8 @@ def check_batch(
 
     Args:
         feature_columns: the columns the model was built from.
-        batch: mapping from input name to array, or a pandas DataFrame. Rows are the first axis.
+        batch: mapping from input name to array, or a pandas DataFrame. Rows are the first axis;
+            ragged ones (`tf.RaggedTensor`) are padded.
         labels: the labels that go with the batch, if any; a dict by task name is checked for
             names that are inputs at the same time, and the row counts are compared.
         owner: what error messages begin with.

@@ -176,14 +176,14 @@ class ColaRecRows:
                 f"ColaRecRows: users must count from 1 and items lie in 1..{len(codes) - 1}, got a "
                 f"smallest id of {pairs.min()} and items up to {pairs[:, 1].max()}."
             )
-        counts = np.bincount(np.unique(pairs, axis=0)[:, 0])
+        distinct, place = np.unique(pairs, axis=0, return_inverse=True)
+        self.users, self.items = distinct.astype("int64").T
+        counts = np.bincount(self.users)
         if counts.max() >= len(codes) - 1:
             raise ValueError(
                 f"ColaRecRows: user {counts.argmax()} has all {len(codes) - 1} items, so nothing "
                 "is left for a negative. Leave the user out."
             )
-        distinct, place = np.unique(pairs, axis=0, return_inverse=True)
-        self.users, self.items = distinct.astype("int64").T
         self._times = np.zeros(len(distinct), "int64")
         np.maximum.at(self._times, place.reshape(-1), times)
         self.context, self.num_users_of_item = int(context), int(num_users_of_item)

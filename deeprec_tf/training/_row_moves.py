@@ -79,8 +79,9 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
         if label not in old_tables:
             found.fresh[label] = f"{trained.name} has no such table"
             continue
-        if name == CODES:
-            maps.give(name, _code_rows(model, trained, maps))
+        spelled = [_code_tokens(one) for one in (model, trained)]
+        if name == CODES and None not in spelled:
+            maps.give(name, _code_rows(*spelled, maps))
         _move_table(found, maps, label, name, place, old_tables[label][1])
     found.unused += [label for label in old_tables if label not in new_tables]
 
@@ -117,12 +118,15 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
     return found
 
 
-def _code_rows(model: RecModel, trained: RecModel, maps: _IdMaps) -> np.ndarray | str:
+def _code_tokens(model: RecModel) -> Any:
+    return next((layer for layer in model.layers if isinstance(layer, CodeTokens)), None)
+
+
+def _code_rows(new: Any, old: Any, maps: _IdMaps) -> np.ndarray | str:
     """Where the rows of codebooks went, which stand behind each other; or why none comes.
 
     A row is what its code means, so none comes where most items have other codes now.
     """
-    new, old = (next(c for c in m.layers if isinstance(c, CodeTokens)) for m in (model, trained))
     if len(new.sizes) != len(old.sizes):
         return f"codes of {len(new.sizes)} positions here, of {len(old.sizes)} there"
     rows = np.full(1 + sum(old.sizes), -1)
