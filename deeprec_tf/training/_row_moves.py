@@ -81,7 +81,7 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
             continue
         spelled = [_code_tokens(one) for one in (model, trained)]
         if name == CODES and None not in spelled:
-            maps.give(name, _code_rows(*spelled, maps))
+            maps.give(name, _code_rows(spelled[0], spelled[1], maps))
         _move_table(found, maps, label, name, place, old_tables[label][1])
     found.unused += [label for label in old_tables if label not in new_tables]
 
