@@ -70,7 +70,7 @@ def test_each_history_is_of_one_column():
         ([ITEM, PAST], ["cate"], ValueError, "names 'cate', but no SparseFeat"),
         ([ITEM, PAST], ["hist_item"], ValueError, "names 'hist_item', but no SparseFeat"),
         ([ITEM], ["item"], ValueError,
-         r"'item' needs its history, but no column 'hist_item' was given. Add VarLenSparseFeat\(SparseFeat\("),
+         r"'item' needs its history, but no column 'hist_item' was given. Add VarLenSparseFeat\(S"),
         ([ITEM, PAST, past("clicked")], ["item"], ValueError,
          "both 'hist_item' and 'clicked' could be the history of 'item'"),
         ([ITEM, PAST, past("neg_hist_item"), past("neg_more")], ["item"], ValueError,
