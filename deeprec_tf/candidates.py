@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deeprec_tf.numeric import check_counts, values_by_id
+from deeprec_tf.numeric import check_whole_numbers, values_by_id
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "popularity")
 
@@ -75,7 +75,7 @@ class InBatch:
     correct: bool | None = None
 
     def __post_init__(self) -> None:
-        check_counts("InBatch", number=self.number, hardest=self.hardest, memory=self.memory)
+        check_whole_numbers("InBatch", number=self.number, hardest=self.hardest, memory=self.memory)
         _check_places("InBatch", self.counts)
         _check_similarity("InBatch", self.hide_similar)
         if self.frequency not in (None, "streaming") and not isinstance(self.frequency, Streaming):
@@ -130,7 +130,7 @@ class Sampled:
     hide_similar: float | None = None
 
     def __post_init__(self) -> None:
-        check_counts("Sampled", number=self.number, hardest=self.hardest)
+        check_whole_numbers("Sampled", number=self.number, hardest=self.hardest)
         _check_places("Sampled", self.counts)
         _check_similarity("Sampled", self.hide_similar)
         if self.distribution not in DISTRIBUTIONS:
@@ -173,7 +173,7 @@ class Given:
     hardest: int | None = None
 
     def __post_init__(self) -> None:
-        check_counts("Given", hardest=self.hardest)
+        check_whole_numbers("Given", hardest=self.hardest)
 
 
 # The negatives of two towers: nothing need be known of the data before.

@@ -20,8 +20,7 @@ def known(owner: str, name: str, ids: tf.Tensor, size: int | None) -> tf.Tensor:
     Raises:
         TypeError: ids that are no integers.
     """
-    if _is_dense(ids):
-        _refuse_fractions(owner, name, ids)
+    _refuse_fractions(owner, name, ids)
     if not _is_dense(ids) or not ids.dtype.is_integer or size is None:
         return ids
     wide = tf.cast(ids, tf.int64)
@@ -108,8 +107,7 @@ def fitting_lengths(
     Raises:
         TypeError: lengths that are no integers.
     """
-    if _is_dense(lengths):
-        _refuse_fractions(owner, str(column.length_name), lengths)
+    _refuse_fractions(owner, str(column.length_name), lengths)
     if not (_is_dense(values) and _is_dense(lengths) and lengths.dtype.is_integer):
         return lengths
     steps = tf.cast(tf.minimum(tf.shape(values)[1], column.maxlen), lengths.dtype)
@@ -235,7 +233,7 @@ def _sound(
 
 def _refuse_fractions(owner: str, name: str, values: tf.Tensor) -> None:
     """Raises TypeError for floats: what is between two ids, or NaN, would become some id."""
-    if values.dtype.is_floating:
+    if _is_dense(values) and values.dtype.is_floating:
         raise TypeError(
             f"{owner}: {name!r} must hold integers, got {values.dtype.name}. Fill missing values "
             "and convert with .astype('int64'), or encode raw values with "

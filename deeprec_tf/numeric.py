@@ -53,7 +53,7 @@ def values_by_id(what: str, values: Any) -> np.ndarray:
     return array
 
 
-def check_counts(owner: str, **numbers: int | None) -> None:
+def check_whole_numbers(owner: str, **numbers: int | None) -> None:
     """Raises ValueError for an argument that is neither a whole number from 1 on nor None."""
     for name, number in numbers.items():
         if number is None:

@@ -75,14 +75,13 @@ def plan(model: RecModel, trained: RecModel, ids: Mapping[str, Any] | None) -> P
     maps, found = _IdMaps(model, ids), Plan()
     items, old_items = _item_column(model), _item_column(trained)
     new_tables, old_tables = _tables(model), _tables(trained)
+    codes = _code_rows(_code_tokens(model), _code_tokens(trained), maps)
     for label, (name, place) in new_tables.items():
         if label not in old_tables:
             found.fresh[label] = f"{trained.name} has no such table"
             continue
-        spelled = [_code_tokens(one) for one in (model, trained)]
-        if name == CODES and None not in spelled:
-            maps.give(name, _code_rows(spelled[0], spelled[1], maps))
-        _move_table(found, maps, label, name, place, old_tables[label][1])
+        rows = codes if name == CODES else None
+        _move_table(found, maps, label, name, place, old_tables[label][1], rows)
     found.unused += [label for label in old_tables if label not in new_tables]
 
     done = {id(place.layer.embeddings) for _, place in new_tables.values()}
@@ -122,11 +121,15 @@ def _code_tokens(model: RecModel) -> Any:
     return next((layer for layer in model.layers if isinstance(layer, CodeTokens)), None)
 
 
-def _code_rows(new: Any, old: Any, maps: _IdMaps) -> np.ndarray | str:
+def _code_rows(new: Any, old: Any, maps: _IdMaps) -> np.ndarray | str | None:
     """Where the rows of codebooks went, which stand behind each other; or why none comes.
+
+    None where a model does not spell items.
 
     A row is what its code means, so none comes where most items have other codes now.
     """
+    if new is None or old is None:
+        return None
     if len(new.sizes) != len(old.sizes):
         return f"codes of {len(new.sizes)} positions here, of {len(old.sizes)} there"
     rows = np.full(1 + sum(old.sizes), -1)
@@ -179,23 +182,25 @@ def _tables(model: RecModel) -> dict[str, tuple[str, TablePlace]]:
 
 
 def _move_table(
-    found: Plan, maps: _IdMaps, label: str, name: str, new: TablePlace, old: TablePlace
+    found: Plan, maps: _IdMaps, label: str, name: str, new: TablePlace, old: TablePlace,
+    rows: np.ndarray | str | None = None,
 ) -> None:
+    """Notes where a table's rows go: to `rows`, why nowhere, or for None as its ids went."""
     width, old_width = (p.columns.stop - p.columns.start for p in (new, old))
     size, old_size = (p.rows.stop - p.rows.start for p in (new, old))
     if width != old_width:
         found.fresh[label] = f"width {width} here, {old_width} there"
         return
-    if name in maps.hashed:
+    if isinstance(rows, str):
+        found.fresh[label] = rows
+        return
+    if rows is None and name in maps.hashed:
         if size != old_size:
             found.fresh[label] = "its ids are hashes, others in a table of another size"
             return
         rows = np.arange(size)
-    else:
+    elif rows is None:
         rows = maps.rows(name, old_size, size)
-    if isinstance(rows, str):
-        found.fresh[label] = rows
-        return
     found.moves.append(
         _move(new.layer.embeddings, old.layer.embeddings, rows, size, new=new, old=old)
     )
@@ -251,12 +256,6 @@ class _IdMaps:
             maps.setdefault(name, np.asarray(array))
         self._maps = None if ids is None else maps
 
-        self._given: dict[str, np.ndarray | str] = {}
-
-    def give(self, table: str, rows: np.ndarray | str) -> None:
-        """Says where the rows of a table went that no column's ids are of, or why nowhere."""
-        self._given[table] = rows
-
     def rows_or_same(self, table: str, old_size: int, size: int) -> np.ndarray:
         """As `rows`, with ids that stayed where no map is there, and -1 for what is gone."""
         if self._maps is not None and table in self._maps:
@@ -270,14 +269,12 @@ class _IdMaps:
             return False
         return not np.array_equal(self._maps[table], np.arange(len(self._maps[table])))
 
-    def rows(self, table: str, old_size: int, size: int) -> Any:
-        """The new id of each old one, -1 for none; of a table of no ids what `give` was told.
+    def rows(self, table: str, old_size: int, size: int) -> np.ndarray:
+        """The new id of each old one, -1 for none.
 
         Raises:
             ValueError: the table has become smaller, or its map does not fit.
         """
-        if table in self._given:
-            return self._given[table]
         if self._maps is None:
             if size < old_size:
                 raise ValueError(

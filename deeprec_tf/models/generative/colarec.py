@@ -35,7 +35,7 @@ from deeprec_tf.layers.generative.content_sequence import ContentSequence
 from deeprec_tf.layers.generative.t5_encoder import T5Encoder
 from deeprec_tf.layers.retrieval.all_items import ItemFeatures
 from deeprec_tf.layers.retrieval.next_step import LastStep
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.registry import register_model
 
 
@@ -124,7 +124,7 @@ def ColaRec(
     References:
         Wang et al., Content-Based Collaborative Generation for Recommender Systems, CIKM 2024.
     """
-    check_counts(
+    check_whole_numbers(
         "ColaRec", num_users=num_users, hidden_size=hidden_size, num_layers=num_layers,
         num_heads=num_heads, num_results=num_results, beam_width=beam_width,
     )  # fmt: skip

@@ -33,7 +33,7 @@ from deeprec_tf.layers.retrieval.masked_items import OneMoreMask, OneMoreStep
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_vector import LearnedVector
 from deeprec_tf.layers.sequence.with_context import WithContext
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.optimizers import FineTuneAdamW
 from deeprec_tf.recall import (
     cosine_temperature,
@@ -163,7 +163,7 @@ def HLLM(
         Models for Item and User Modeling, 2024.
     """
     llm = parameters(llm_params, LLM, owner="HLLM", argument="llm_params")
-    check_counts("HLLM", num_layers=llm["num_layers"], num_heads=llm["num_heads"])
+    check_whole_numbers("HLLM", num_layers=llm["num_layers"], num_heads=llm["num_heads"])
     fusion = parameters(fusion_params, FUSION, owner="HLLM", argument="fusion_params")
     ranks = _ranks(mode, fusion_params, fusion, negatives, temperature)
     users, columns = user_feature_columns, item_feature_columns

@@ -29,7 +29,7 @@ from deeprec_tf.layers.sequence.action_loss import ActionLoss
 from deeprec_tf.layers.sequence.interleaved import Interleaved
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.stochastic_length import StochasticLength, TakenSteps
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     cosine_temperature,
     item_tower,
@@ -140,7 +140,7 @@ def HSTU(
     sizes = parameters(
         transformer_params, TRANSFORMER, owner="HSTU", argument="transformer_params"
     )
-    check_counts("HSTU", num_layers=sizes["num_layers"], num_heads=sizes["num_heads"])
+    check_whole_numbers("HSTU", num_layers=sizes["num_layers"], num_heads=sizes["num_heads"])
     windows = level_windows(hierarchical_params, sizes["num_layers"], owner="HSTU")
     beside, users = split_off_steps(with_width(user_feature_columns, embedding_dim), owner="HSTU")
     asks_next = _asks_next(query_time, beside, ranks)

@@ -22,7 +22,7 @@ from deeprec_tf.layers.generative.code_decoder import CodeDecoder
 from deeprec_tf.layers.generative.code_tokens import CodeTokens
 from deeprec_tf.layers.generative.prepend_step import PrependStep
 from deeprec_tf.layers.generative.t5_encoder import T5Encoder
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.registry import register_model
 
 
@@ -101,7 +101,7 @@ def TIGER(
     References:
         Rajput et al., Recommender Systems with Generative Retrieval, NeurIPS 2023.
     """
-    check_counts(
+    check_whole_numbers(
         "TIGER", hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads,
         head_size=head_size, feed_forward_units=feed_forward_units, num_users=num_users,
         num_results=num_results, maxlen=maxlen, beam_width=beam_width,

@@ -31,7 +31,7 @@ from deeprec_tf.layers.retrieval.masked_items import (
 from deeprec_tf.layers.retrieval.next_step import LastStep
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.with_context import WithContext
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     item_tower,
     joint,
@@ -115,7 +115,7 @@ def BERT4Rec(
         Petrov and Macdonald, A Systematic Review and Replicability Study of BERT4Rec for Sequential
         Recommendation, RecSys 2022.
     """
-    check_counts("BERT4Rec", num_layers=num_layers, num_heads=num_heads)
+    check_whole_numbers("BERT4Rec", num_layers=num_layers, num_heads=num_heads)
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

@@ -18,7 +18,7 @@ from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.text.cosine_logit import CosineLogit
 from deeprec_tf.multitask import task_types_of
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     cosine_temperature,
@@ -155,7 +155,7 @@ def FaceBookDSSM(
 
 def _further_tasks(num_tasks, task_types):
     """Types of the tasks beside the retrieval, by name."""
-    check_counts("FaceBookDSSM", num_tasks=num_tasks)
+    check_whole_numbers("FaceBookDSSM", num_tasks=num_tasks)
     names = [f"task_{k}" for k in range(1, num_tasks)]
     if len(task_types or names) != len(names):
         raise ValueError(

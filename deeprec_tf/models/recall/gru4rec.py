@@ -21,7 +21,7 @@ from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.with_context import WithContext
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -102,7 +102,7 @@ def GRU4Rec(
         Recommendations, CIKM 2018.
         Hidasi and Czapp, The Effect of Third Party Implementations on Reproducibility, RecSys 2023.
     """
-    check_counts("GRU4Rec", num_layers=num_layers, hidden_size=hidden_size)
+    check_whole_numbers("GRU4Rec", num_layers=num_layers, hidden_size=hidden_size)
     embedding_dropout, state_dropout = two_dropouts(dropout, owner="GRU4Rec")
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)

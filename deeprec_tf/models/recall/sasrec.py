@@ -18,7 +18,7 @@ from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.retrieval.next_step import LastStep, NextStep
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.with_context import WithContext
-from deeprec_tf.numeric import check_counts
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -97,7 +97,7 @@ def SASRec(
         Petrov and Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation Trained
         with Negative Sampling, RecSys 2023 (`loss="gbce"`).
     """
-    check_counts("SASRec", num_layers=num_layers, num_heads=num_heads)
+    check_whole_numbers("SASRec", num_layers=num_layers, num_heads=num_heads)
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])
