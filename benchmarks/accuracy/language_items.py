@@ -27,7 +27,7 @@ import keras
 import numpy as np
 import pandas as pd
 from budget import Budget
-from next_item import BATCH, DATA, EPOCHS, METRICS, PATIENCE, RATE, WIDTH, Data, chosen, spent_file
+from next_item import BATCH, DATA, METRICS, WIDTH, Data, chosen, spent_file
 from parts import FEW, of_parts
 from rows import Rows, cpu_seconds, use_one_thread
 from text_ranking import item_texts, packaged_backbone
@@ -122,7 +122,7 @@ def built(
     """A model over the first `items`, new: with their softmax, of one size, one optimizer."""
     keras.utils.set_random_seed(seed)
     columns = next_item_columns(items, data.maxlen, WIDTH)
-    optimizer = keras.optimizers.Adam(RATE, beta_2=0.98)
+    optimizer = keras.optimizers.Adam(data.rate, beta_2=data.beta_2)
     if name.startswith("SASRec"):
         return SASRec(*columns, num_heads=1, dropout=data.dropout, optimizer=optimizer)
     if name.endswith("other items"):
@@ -135,7 +135,7 @@ def built(
 
 
 def trained(
-    model: keras.Model, parts: Parts, folder: Path, steps: int | None
+    model: keras.Model, data: Data, parts: Parts, folder: Path, steps: int | None
 ) -> dict[str, Any]:
     """Trains to the best epoch by validation NDCG@10, and says which it was."""
     if steps:
@@ -143,7 +143,7 @@ def trained(
         model.fit(few, batch_size=BATCH, epochs=1, verbose=2)
         return {}
     stop = keras.callbacks.EarlyStopping(
-        "val_ndcg@10", mode="max", patience=PATIENCE, restore_best_weights=True
+        "val_ndcg@10", mode="max", patience=data.patience, restore_best_weights=True
     )
     watch = RetrievalEvaluation(
         (parts.validation, parts.validation["item_id"]), seen=parts.seen_validation, k=10,
@@ -151,7 +151,7 @@ def trained(
     )
     budget, backup = Budget(file=spent_file(folder)), BackupAndRestore(folder, callbacks=[stop])
     history = model.fit(
-        parts.train, batch_size=BATCH, epochs=EPOCHS, verbose=2,
+        parts.train, batch_size=BATCH, epochs=data.epochs, verbose=2,
         callbacks=[watch, stop, budget, backup],
     )
     return {**chosen(history, "ndcg@10"), "earlier": budget.earlier}
@@ -197,7 +197,7 @@ def run_one(name: str, data: Data, parts: Parts, seed: int, options: Any) -> dic
     model = built(name, data, parts, vectors, seed, parts.known)
     model.shuffle_seed = seed
     folder = f"{data.folder}-{name}-{options.hidden}-{seed}".replace(" ", "_").replace(",", "")
-    row = trained(model, parts, options.checkpoints / folder, options.steps)
+    row = trained(model, data, parts, options.checkpoints / folder, options.steps)
     learned = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     if parts.known < parts.items:
         older, model = model, built(name, data, parts, vectors, seed, parts.items)
