@@ -109,8 +109,19 @@ def load_t5_weights(model: Any, backbone: Any) -> int:
         How many weights came over.
 
     Raises:
+        TypeError: the model has no encoder and decoder of this kind, or the backbone is no T5.
         ValueError: the sizes differ, or the network is gated.
     """
+    if not all(hasattr(backbone, f"{part}_transformer_layers") for part in ("encoder", "decoder")):
+        raise TypeError(
+            "load_t5_weights: backbone must be a keras_hub.models.T5Backbone, got "
+            f"{type(backbone).__name__}."
+        )
+    if not {"encoder", "decoder"} <= {layer.name for layer in getattr(model, "layers", ())}:
+        raise TypeError(
+            "load_t5_weights: model must be a TIGER or a ColaRec, got "
+            f"{getattr(model, 'name', type(model).__name__)}."
+        )
     if getattr(backbone, "use_gated_activation", False):
         raise ValueError(
             f"load_t5_weights: {backbone.name} has a gated network, which {model.name} has not. "

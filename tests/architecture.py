@@ -84,7 +84,7 @@ RULES = {
         NUMERIC | {"tensorflow"}, set(),
     ),
     "code_models": ({"identifiers"}, {"numpy"}, set()),
-    "identifiers": ({"identifiers", "layers"}, NUMERIC, set()),
+    "identifiers": ({"identifiers", "layers", "numeric"}, NUMERIC, set()),
     "roles": ({"features"}, set(), set()),
     "labels": ({"numeric"}, {"numpy"}, set()),
     "text": ({"features", "layers.text"}, {"keras"}, {"keras_hub"}),

@@ -117,6 +117,14 @@ def test_weights_that_do_not_fit(options, backbone, message):
         load_t5_weights(colarec(**options), t5(**backbone))
 
 
+def test_weights_of_something_else():
+    dense = keras.Sequential([keras.layers.Dense(2)], name="dense")
+    with pytest.raises(TypeError, match="must be a keras_hub.models.T5Backbone, got Sequential"):
+        load_t5_weights(colarec(), dense)
+    with pytest.raises(TypeError, match="model must be a TIGER or a ColaRec, got dense"):
+        load_t5_weights(dense, t5())
+
+
 def test_presets_and_tokens():
     assert sizes_of_preset("short", owner="ColaRec") == (20, 29, 256)
     assert sizes_of_preset([5, np.int64(4), 30], owner="ColaRec") == (5, 4, 30)

@@ -32,17 +32,7 @@ class ItemCodes:
     sizes: Any = None
 
     def __post_init__(self) -> None:
-        codes = np.asarray(self.codes)
-        if codes.dtype.kind not in "iu":
-            raise TypeError(
-                f"ItemCodes: codes must be integers, got {codes.dtype}. Cast them, or make them "
-                "with a builder of deeprec_tf.identifiers."
-            )
-        if codes.ndim != 2 or len(codes) < 2 or codes.shape[1] < 1:
-            raise ValueError(
-                "ItemCodes: codes must have the shape (V, L), row 0 for padding and one row an "
-                f"item, got {codes.shape}."
-            )
+        codes = _rows_of_codes("ItemCodes", self.codes)
         if codes[0].any():
             raise ValueError(
                 f"ItemCodes: row 0 is padding and must hold zeros, got {codes[0].tolist()}. Put a "
@@ -84,6 +74,22 @@ class ItemCodes:
             )
 
 
+def _rows_of_codes(owner: str, codes: Any) -> np.ndarray:
+    """Codes as integers (V, L), what they are not yet looked at."""
+    codes = np.asarray(codes)
+    if codes.dtype.kind not in "iu":
+        raise TypeError(
+            f"{owner}: codes must be integers, got {codes.dtype}. Cast them, or make them with a "
+            "builder of deeprec_tf.identifiers."
+        )
+    if codes.ndim != 2 or len(codes) < 2 or codes.shape[1] < 1:
+        raise ValueError(
+            f"{owner}: codes must have the shape (V, L), row 0 for padding and one row an item, "
+            f"got {codes.shape}."
+        )
+    return codes
+
+
 def item_codes_of(given: Any, *, owner: str) -> ItemCodes:
     """The codes a builder was given, as `ItemCodes`; their errors in the builder's name."""
     if isinstance(given, ItemCodes):
@@ -113,11 +119,14 @@ def with_collision_digit(codes: Any, sizes: Sequence[int] | None = None) -> Item
         `ItemCodes` of L + 1 positions, the last with as many codes as the largest group has items;
         of more positions where that has more than 256.
 
+    Raises:
+        TypeError, ValueError: as `ItemCodes`, but for items of equal codes.
+
     Example:
         >>> with_collision_digit([[0, 0], [1, 1], [1, 2], [1, 1]]).codes.tolist()
         [[0, 0, 0], [1, 1, 1], [1, 2, 1], [1, 1, 2]]
     """
-    codes = np.asarray(codes)
+    codes = _rows_of_codes("with_collision_digit", codes)
     order = np.lexsort((np.arange(len(codes)), *codes.T[::-1]))
     is_new = np.concatenate([[True], (np.diff(codes[order], axis=0) != 0).any(axis=1)])
     first = np.maximum.accumulate(np.where(is_new, np.arange(len(codes)), 0))

@@ -10,6 +10,7 @@ import numpy as np
 
 from deeprec_tf.identifiers.hierarchical import least_branching
 from deeprec_tf.identifiers.item_codes import ItemCodes
+from deeprec_tf.numeric import check_whole_numbers
 
 
 def random_codes(
@@ -29,26 +30,25 @@ def random_codes(
         `ItemCodes` of L positions.
 
     Raises:
-        ValueError: no item, more items than codes, or not one size a position.
+        ValueError: a number that is no whole one from 1 on, more items than codes, or not one size
+            a position.
 
     Example:
         >>> random_codes(5, num_levels=2).sizes
         (3, 3)
     """
-    if num_items < 1 or num_levels < 1:
-        raise ValueError(
-            "random_codes: num_items and num_levels must be at least 1, got "
-            f"{num_items!r} and {num_levels!r}."
-        )
+    check_whole_numbers("random_codes", num_items=num_items, num_levels=num_levels)
     least = least_branching(num_items, num_levels)
     size: Any = least if codebook_size is None else codebook_size
-    sizes = [int(one) for one in (size if np.ndim(size) else [size] * num_levels)]
+    sizes = list(size if np.ndim(size) else [size] * num_levels)
     if len(sizes) != num_levels:
         raise ValueError(
             f"random_codes: codebook_size must be one number, or one of each of the {num_levels} "
             f"positions, got {size!r}."
         )
-    room = math.prod(sizes)
+    for one in sizes:
+        check_whole_numbers("random_codes", codebook_size=one)
+    room = math.prod(int(one) for one in sizes)
     if room < num_items:
         raise ValueError(
             f"random_codes: {num_levels} positions of {size} codes have room for {room} items, got "

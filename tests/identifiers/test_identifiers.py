@@ -218,7 +218,17 @@ def test_random_codes_take_the_sizes_of_others():
         (lambda: hierarchical_kmeans_codes(VECTORS, 0), ValueError, "at least 1, got 0"),
         (lambda: hierarchical_kmeans_codes(VECTORS, 4, 3), ValueError, "for 64 items, got 90. Give "
          "branching=5"),
-        (lambda: random_codes(0), ValueError, "at least 1, got 0"),
+        (lambda: random_codes(0), ValueError, "num_items must be a whole number from 1 on, got 0"),
+        (lambda: random_codes(9, 2.0), ValueError, "num_levels must be a whole number"),
+        (lambda: random_codes(9, 2, (9, 2.5)), ValueError, "codebook_size must be a whole number"),
+        (
+            lambda: with_collision_digit([0, 1, 1]), ValueError,
+            r"with_collision_digit: codes must have the shape \(V, L\), .* got \(3,\)",
+        ),
+        (
+            lambda: with_collision_digit([[0.0], [1.0]]), TypeError,
+            "with_collision_digit: codes must be integers, got float64",
+        ),
         (lambda: random_codes(9, 2, (9,)), ValueError, r"of the 2 positions, got \(9,\)"),
         (lambda: random_codes(90, 2, (9, 9)), ValueError, "room for 81 items, got 90"),
         (lambda: random_codes(90, 2, 9), ValueError, "room for 81 items, got 90"),
