@@ -8,10 +8,71 @@ from typing import Any
 import tensorflow as tf
 
 from deeprec_tf.batches import padding_in_front, too_long
-from deeprec_tf.features import VarLenDenseFeat, VarLenSparseFeat
+from deeprec_tf.features import InputSpec, VarLenDenseFeat, VarLenSparseFeat
 from deeprec_tf.labels import RETRIEVAL, no_numbers
 
 _SHOWN = 50  # numbers of a row that an error shows
+
+
+def refuse_kind(owner: str, spec: InputSpec, values: Any) -> None:
+    """Raises TypeError for texts that are no ids of a text column, and for its ids as numbers.
+
+    Either would be hashed, and another row served to who asks by the other kind.
+    """
+    if not isinstance(values, tf.Tensor | tf.RaggedTensor):
+        return
+    wants_text = spec.role == "ids" and getattr(spec.column, "dtype", None) == "string"
+    if wants_text and values.dtype != tf.string:
+        raise TypeError(
+            f"{owner}: {spec.name!r} has dtype 'string' but the batches hold "
+            f"{values.dtype.name}. Give strings, '' for padding or missing ones."
+        )
+    if values.dtype != tf.string or wants_text:
+        return
+    if spec.role in ("values", "weight"):
+        raise TypeError(
+            f"{owner}: {spec.name!r} must hold numbers, got dtype string. Convert it, or declare a "
+            "SparseFeat if it is a category."
+        )
+    mend = "Convert with tf.strings.to_number"
+    if spec.role == "ids" and getattr(spec.column, "use_hash", False):
+        mend = "Declare the column with dtype='string' to hash strings"
+    raise TypeError(
+        f"{owner}: {spec.name!r} must hold integers, got dtype string. {mend}, or encode raw "
+        "values with deeprec_tf.data.FeatureEncoder."
+    )
+
+
+def not_in_step(owner: str, name: str, steps: Any, first: str, wanted: Any) -> str:
+    """What to say of two sequences whose steps go side by side, of unequal numbers of them."""
+    return (
+        f"{owner}: {name!r} has {steps} steps, {first!r} has {wanted}. They go side by side: pad "
+        "both to one length."
+    )
+
+
+def in_step(owner: str, names: Sequence[str], x: Mapping[str, Any]) -> dict[str, Any]:
+    """Sequences that go side by side, refused in words where one has other steps than the first.
+
+    Returns:
+        The guarded ones among them.
+
+    Raises:
+        ValueError: numbers of steps that are known beforehand differ.
+    """
+    names = [name for name in names if _is_dense(x.get(name))]
+    guarded = {}
+    for name in names[1:]:
+        first = names[0]
+        steps, wanted = x[name].shape[1], x[first].shape[1]
+        if steps is not None and wanted is not None:
+            if steps != wanted:
+                raise ValueError(not_in_step(owner, name, steps, first, wanted))
+            continue
+        steps, wanted = tf.shape(x[name])[1], tf.shape(x[first])[1]
+        message = not_in_step(owner, name, "other", first, "its own").replace("'", "")
+        guarded[name] = _guarded(x[name], [_refuse(steps != wanted, message, steps, wanted)])
+    return guarded
 
 
 def known(owner: str, name: str, ids: tf.Tensor, size: int | None) -> tf.Tensor:
@@ -42,9 +103,12 @@ def positive(owner: str, name: str, ids: tf.Tensor) -> tf.Tensor:
 
 
 def finite(
-    owner: str, name: str, values: tf.Tensor, largest: float | None = None
+    owner: str, name: str, values: tf.Tensor, dtype: str, largest: float | None = None
 ) -> tf.Tensor:
-    """The numbers of a batch, refused in words where one is NaN, infinite or beyond the largest."""
+    """The numbers of a batch, refused in words where one is NaN, infinite or beyond the largest.
+
+    So are fractions of a column whose dtype is that of whole numbers.
+    """
     if not _is_dense(values) or not (values.dtype.is_floating or values.dtype.is_integer):
         return values
     guards = []
@@ -54,6 +118,11 @@ def finite(
             "(deeprec_tf.data.FeatureEncoder does)."
         )
         guards.append(_refuse(~tf.math.is_finite(values), message))
+        if tf.as_dtype(dtype).is_integer:
+            bad = values != tf.floor(values)
+            message = f"{owner}: {name} is declared {dtype}. Round it or declare a float dtype. It"
+            first = tf.boolean_mask(values, bad)[:1]
+            guards.append(_refuse(bad, f"{message} holds a fraction, the first:", first))
     if largest is not None:
         size = tf.abs(tf.cast(values, tf.float64))
         message = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import GeneratorType
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import EpochOrder
+from deeprec_tf.batch_sources import is_source
 from deeprec_tf.dense_part import can_compile, compiled_forward_and_back, forward_and_back
 from deeprec_tf.features import columns_from_config, columns_to_config
 from deeprec_tf.graph import (
@@ -17,7 +19,7 @@ from deeprec_tf.graph import (
     prediction_outputs,
     refuse_taken_names,
 )
-from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath, without
+from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, READS, InputPath, without
 from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
@@ -65,9 +67,7 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         if len(args) == 2:
             refuse_taken_names(kwargs.get("name") or "RecModel", keras.tree.flatten(args))
         super().__init__(*args, **kwargs)
-        self._columns_config = columns_to_config(feature_columns)
-        self._ignored_inputs = list(ignored_inputs)
-        self._positive_item = positive_item
+        self._set_reads(columns_to_config(feature_columns), ignored_inputs, positive_item)
         self.row_order = EpochOrder()
         self._chosen_seed: int | None = None
         self._jit_asked: bool | str = False
@@ -92,22 +92,15 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
 
     def get_config(self):
         """The functional graph and the columns."""
-        return {
-            **super().get_config(),
-            "feature_columns": self._columns_config,
-            "ignored_inputs": self._ignored_inputs,
-            "positive_item": self._positive_item,
-        }
+        return {**super().get_config(), **self._reads()}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Rebuilds the graph and the columns."""
-        config = dict(config)
-        columns, ignored = config.pop("feature_columns", ()), config.pop("ignored_inputs", ())
-        positive_item = config.pop("positive_item", None)
-        model = super().from_config(config, custom_objects=custom_objects)
-        model._columns_config, model._ignored_inputs = list(columns), list(ignored)
-        model._positive_item = positive_item
+        reads = {name: config[name] for name in READS if name in config}
+        graph = {name: value for name, value in config.items() if name not in READS}
+        model = super().from_config(graph, custom_objects=custom_objects)
+        model._set_reads(**reads)
         return model
 
     def get_compile_config(self):
@@ -118,10 +111,15 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         if config and isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # Keras would scale by the policy of the process that loads, not by the layers' own.
             config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
-        return config and config | {"jit_compile": self._jit_asked}
+        # All that keras.models.clone_model hands on: it neither asks for nor gives a config.
+        return config and config | {"jit_compile": self._jit_asked, "reads": self._reads()}
 
     def compile_from_config(self, config):
         """Restores optimizer, loss and metrics; Keras leaves them out for an own `compile`."""
+        config = dict(config)
+        reads = config.pop("reads", {})
+        if not self._columns_config:
+            self._set_reads(**reads)
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             build_optimizer(self)
@@ -270,6 +268,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         if isinstance(prepared, tf.data.Dataset):
             batch_size, shuffle = None, False  # the dataset sees to both
             self._build_for_training(prepared.element_spec)
+        elif isinstance(prepared, GeneratorType):
+            shuffle = False  # its order is its own
         clock = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: (order.begin(epoch), self.begin_epoch())
         )
@@ -309,9 +309,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         Returns:
             float32 array (N, 1), or a dict of them by task name.
         """
-        if isinstance(x, tf.data.Dataset):
-            model, unused = self._predictor()
-            x = self._prepare_dataset("predict", x, unused)
+        if isinstance(x, tf.data.Dataset) or is_source(x):
+            model, x = self._to_predict(x)
             return super(RecModel, model).predict(x, verbose=verbose, **kwargs)
         if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
             model, unused = self._predictor()

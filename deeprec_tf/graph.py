@@ -10,6 +10,7 @@ import keras
 
 from deeprec_tf.features import FeatureColumn
 from deeprec_tf.layers.core.prediction import PredictionLayer
+from deeprec_tf.layers.core.row_numbers import RowNumbers
 
 _KEEP_NUMBERS = ("Cast", "ExpandDims", "Reshape")  # operations without a dtype policy
 
@@ -175,18 +176,34 @@ def inference_outputs(model: keras.Model) -> dict[str, Any]:
     return prediction_outputs(model)
 
 
-def left_aligned_inputs(model: keras.Model) -> set[str]:
-    """Names of the inputs in which it counts at what place a step stands.
+class InputFacts(NamedTuple):
+    """What a graph asks of its inputs, by their names.
 
-    A layer that has `left_aligned` gives, of what the graph calls the layer with, the tensor whose
-    padding has to stand at the end, or None.
+    Attributes:
+        left_aligned: in which it counts at what place a step stands.
+        shares: whose numbers must lie in 0..1.
+        float16: whose numbers a layer that computes in float16 reads as they are.
+        in_step: groups of sequences whose steps go side by side, so that all must have as many.
     """
-    return _inputs_that_layers_name(model, "left_aligned")
+
+    left_aligned: frozenset[str]
+    shares: frozenset[str]
+    float16: frozenset[str]
+    in_step: tuple[tuple[str, ...], ...]
 
 
-def inputs_of_shares(model: keras.Model) -> set[str]:
-    """Names of the inputs whose numbers must lie in 0..1, by layers that have `shares`."""
-    return _inputs_that_layers_name(model, "shares")
+def input_facts(model: keras.Model) -> InputFacts:
+    """What the layers of a graph ask of its inputs.
+
+    A layer that has `left_aligned` or `shares` gives, of what the graph calls the layer with, the
+    tensor whose padding has to stand at the end or whose numbers must lie in 0..1, or None.
+    """
+    return InputFacts(
+        left_aligned=frozenset(_inputs_that_layers_name(model, "left_aligned")),
+        shares=frozenset(_inputs_that_layers_name(model, "shares")),
+        float16=frozenset(_inputs_of_float16(model)),
+        in_step=tuple(_inputs_in_step(model)),
+    )
 
 
 def _inputs_that_layers_name(model: keras.Model, method: str) -> set[str]:
@@ -200,8 +217,27 @@ def _inputs_that_layers_name(model: keras.Model, method: str) -> set[str]:
     return names
 
 
-def inputs_of_float16(model: keras.Model) -> set[str]:
-    """Names of the inputs whose numbers a layer that computes in float16 reads as they are."""
+def _inputs_in_step(model: keras.Model) -> Iterator[tuple[str, ...]]:
+    for layer in model.layers:
+        joins_steps = isinstance(layer, keras.layers.Concatenate) and layer.axis == -1
+        if not joins_steps and not isinstance(layer, RowNumbers):
+            continue
+        for node in layer._inbound_nodes:
+            of_each = [
+                [one.name for one in inputs_of([tensor]) if _is_sequence(one)]
+                for tensor in node.input_tensors
+                if _is_sequence(tensor)
+            ]
+            names = dict.fromkeys(names[0] for names in of_each if len(names) == 1)
+            if len(names) > 1:
+                yield tuple(names)
+
+
+def _is_sequence(tensor: Any) -> bool:
+    return len(tensor.shape) > 1 and tensor.shape[1] is None
+
+
+def _inputs_of_float16(model: keras.Model) -> set[str]:
     names: set[str] = set()
     for layer in model.layers:
         if layer.compute_dtype != "float16" or not layer.autocast or not layer._inbound_nodes:

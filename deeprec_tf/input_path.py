@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
+from deeprec_tf.asides import Asides
+from deeprec_tf.batch_sources import checked_source, is_source
 from deeprec_tf.batches import check_alignment, check_batch, first_row_beyond
 from deeprec_tf.dataset_guards import (
     finite,
     fitting_lengths,
+    in_step,
     known,
     left_aligned,
+    not_in_step,
     positive,
+    refuse_kind,
     short_enough,
     sound_labels,
     sound_weights,
     within_shares,
 )
 from deeprec_tf.features import VarLenSparseFeat, input_specs
-from deeprec_tf.graph import inputs_of_float16, inputs_of_shares, left_aligned_inputs
+from deeprec_tf.graph import InputFacts, input_facts
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.model_input import model_input
 from deeprec_tf.string_keys import string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
+READS = ("feature_columns", "ignored_inputs", "positive_item")
 _AS_SHARES = "What a user did lies in 0..1: of a rating, give whether it is good."
 _LARGEST = float(np.finfo("float16").max)
-
-if TYPE_CHECKING:
-    from keras import Model
-else:
-    Model = object
 
 
 def without(x: Any, unused: Container[str]) -> Any:
@@ -44,8 +46,27 @@ def without(x: Any, unused: Container[str]) -> Any:
     return {name: x[name] for name in x.keys() if name not in unused}
 
 
-class InputPath(Model):
+class InputPath(Asides):
     """Checks arrays against the columns, lifts labels and makes datasets; a part of `RecModel`."""
+
+    _columns_config: list[Any]
+    _ignored_inputs: list[str]
+    _positive_item: Any
+
+    def _set_reads(
+        self, feature_columns: Any = (), ignored_inputs: Any = (), positive_item: Any = None
+    ) -> None:
+        self._columns_config, self._ignored_inputs = list(feature_columns), list(ignored_inputs)
+        self._positive_item = positive_item
+
+    def _reads(self) -> dict[str, Any]:
+        """What the batches are read by, as a config."""
+        return dict(
+            zip(
+                READS, (self._columns_config, self._ignored_inputs, self._positive_item),
+                strict=True,
+            )
+        )
 
     def _check_steps(self) -> None:
         """Several steps in one loop are refused where TensorFlow fails at them."""
@@ -57,6 +78,14 @@ class InputPath(Model):
                 "replicas: TensorFlow can't gather the gradients of tables in that loop. Compile "
                 "with steps_per_execution=1."
             )
+
+    def _facts(self) -> InputFacts:
+        """What the graph asks of its inputs; found once, for a graph stays as it is."""
+        found = getattr(self, "_input_facts", None)
+        if found is None:
+            found = input_facts(self)
+            self.keep_aside("_input_facts", found)
+        return found
 
     def _is_arrays(self, x: Any) -> bool:
         return hasattr(x, "keys") and bool(self._columns_config)
@@ -119,11 +148,17 @@ class InputPath(Model):
         for column, in_groups in self._aligned():
             if column.name in arrays:
                 check_alignment(owner, column, arrays[column.name], in_groups=in_groups)
+        for names in self._facts().in_step:
+            steps = {name: arrays[name].shape[1] for name in names if name in arrays}
+            for name, number in steps.items():
+                first, wanted = next(iter(steps.items()))
+                if number != wanted:
+                    raise ValueError(not_in_step(owner, name, number, first, wanted))
         return {name: string_keys_of_array(array) for name, array in arrays.items()}
 
     def _aligned(self) -> list[tuple[VarLenSparseFeat, bool]]:
         """The sequences whose padding must stand at the end, and whether in their groups, too."""
-        by_place = left_aligned_inputs(self)
+        by_place = self._facts().left_aligned
         aligned = []
         for column in self.feature_columns:
             if not isinstance(column, VarLenSparseFeat) or column.length_name:
@@ -136,11 +171,11 @@ class InputPath(Model):
     def _shares(self, reads: Any) -> set[str]:
         """The inputs of numbers that must lie in 0..1."""
         specs = input_specs(self.feature_columns)
-        return {n for n in inputs_of_shares(reads) if n in specs and specs[n].role == "values"}
+        return {n for n in reads._facts().shares if n in specs and specs[n].role == "values"}
 
     def _check_float16(self, owner: str, arrays: dict) -> None:
         """Numbers that would be infinite in float16: then no step of a training would count."""
-        halved = inputs_of_float16(self)
+        halved = self._facts().float16
         for name, spec in input_specs(self.feature_columns).items():
             if spec.role != "values" or name not in halved:
                 continue
@@ -165,9 +200,12 @@ class InputPath(Model):
             if y is None:
                 arrays += (np.ones((len(weights), 1), "float32"),)
             arrays += (weights,)
+        self._refuse_missing(owner, y)
+        return self._batches(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
+
+    def _refuse_missing(self, owner: str, y: Any) -> None:
         if y is None and self.loss is not None:
             raise ValueError(f"{owner}: y is missing. Give one label a row.")
-        return self._batches(arrays, batch_size or DEFAULT_BATCH_SIZE, **kwargs)
 
     def _batches(self, arrays, batch_size, **kwargs):
         # Strategies look into the batches before a step does, so they get them unpacked.
@@ -231,11 +269,16 @@ class InputPath(Model):
             outputs, rules = self._label_rules()
         owner = f"{self.name}.{where}"
         guarded = self._guards(owner, self if reads_labels else self._predictor()[0])
+        specs = input_specs(self.feature_columns)
 
         def prepare(x, *rest):
             x = self._by_name(x, unused)
             if isinstance(x, dict):
+                for name in x.keys() & specs.keys():
+                    refuse_kind(owner, specs[name], x[name])
                 x = guarded({name: model_input(values) for name, values in x.items()})
+            if reads_labels:
+                self._refuse_missing(owner, rest[0] if rest else None)
             if rest:
                 y = tf.nest.map_structure(
                     lambda v: v[:, None] if v.shape.rank == 1 else v, rest[0]
@@ -252,7 +295,7 @@ class InputPath(Model):
     def _guards(self, owner: str, reads: Any) -> Any:
         """The function that guards the inputs of a batch, of those that `reads` has."""
         specs = input_specs(self.feature_columns)
-        halved = inputs_of_float16(reads)
+        facts = reads._facts()
         shares = self._shares(reads)
         aligned = {column.name: in_groups for column, in_groups in reads._aligned()}
 
@@ -267,8 +310,8 @@ class InputPath(Model):
                     size = None if part.use_hash else part.vocabulary_size
                     x[name] = known(self.name, name, x[name], size)
                 if spec.role in ("values", "weight"):
-                    largest = _LARGEST if name in halved and spec.role == "values" else None
-                    x[name] = finite(owner, name, x[name], largest)
+                    largest = _LARGEST if name in facts.float16 and spec.role == "values" else None
+                    x[name] = finite(owner, name, x[name], spec.dtype, largest)
                 if name in shares:
                     x[name] = within_shares(owner, name, x[name], _AS_SHARES)
                 if spec.role != "length" and hasattr(column, "maxlen"):
@@ -280,6 +323,8 @@ class InputPath(Model):
                     x[name] = left_aligned(owner, name, x[name], aligned[name])
                 if name == self._positive_item and self.has_row_loss:
                     x[name] = positive(owner, name, x[name])
+            for names in facts.in_step:
+                x |= in_step(owner, names, x)
             return x
 
         return guarded
@@ -287,6 +332,7 @@ class InputPath(Model):
     def _one_batch(self, where, x, y, sample_weight):
         """Arrays of one batch, checked as those of `fit` are."""
         x = self._check_arrays(where, x, y)
+        self._refuse_missing(f"{self.name}.{where}", y)
         y = None if y is None else self._labels(where, y)
         return x, y, self._weights(where, sample_weight, x)
 
@@ -298,7 +344,33 @@ class InputPath(Model):
             return self._prepare_dataset(where, x), y, sample_weight
         if self._is_arrays(x) or isinstance(x, list | tuple | np.ndarray):
             return self._dataset(where, x, y, sample_weight, batch_size, **kwargs), None, None
-        return x, y, sample_weight
+        return self._source(where, x), y, sample_weight
+
+    def _source(self, where: str, x: Any) -> Any:
+        """A `PyDataset` or generator whose batches are checked; anything else as it is."""
+        if not is_source(x) or not self._columns_config:
+            return x
+
+        def checked(batch: Any) -> Any:
+            inputs, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+            inputs, y, weights = self._one_batch(where, inputs, y, sample_weight)
+            if weights is None:
+                return (inputs,) if y is None else (inputs, y)
+            return inputs, np.ones((len(weights), 1), "float32") if y is None else y, weights
+
+        return checked_source(x, checked)
+
+    def _to_predict(self, batches: Any) -> tuple[Any, Any]:
+        """The part that predicts, and the batches of a dataset or source as it reads them."""
+        model, unused = self._predictor()
+        if isinstance(batches, tf.data.Dataset):
+            return model, self._prepare_dataset("predict", batches, unused)
+
+        def checked(batch: Any) -> Any:
+            inputs, *_ = keras.utils.unpack_x_y_sample_weight(batch)
+            return (model._check_arrays("predict", without(inputs, unused)),)
+
+        return model, checked_source(batches, checked) if self._columns_config else batches
 
     def _validation(self, validation_data, batch_size):
         if isinstance(validation_data, tf.data.Dataset):
@@ -309,4 +381,4 @@ class InputPath(Model):
                 return self._dataset(
                     "fit(validation_data)", x, y, weight[0] if weight else None, batch_size
                 )
-        return validation_data
+        return self._source("fit(validation_data)", validation_data)

@@ -16,7 +16,7 @@ CORE = {"features", "numeric", "batches", "graph", "array_dataset", "registry", 
         "tables", "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
         "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
-        "code_models", "text_items", "dataset_guards", "model_input"}  # fmt: skip
+        "code_models", "text_items", "dataset_guards", "model_input", "batch_sources"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -39,12 +39,13 @@ RULES = {
     "dataset_guards": ({"batches", "features", "labels"}, {"tensorflow"}, set()),
     "input_path": (
         {"batches", "array_dataset", "features", "graph", "string_keys", "labels",
-         "dataset_guards", "model_input"},
+         "dataset_guards", "model_input", "asides", "batch_sources"},
         NUMERIC | {"tensorflow"}, set(),
     ),
+    "batch_sources": (set(), {"keras"}, set()),
     "engine": (
-        {"optimizers", "features", "graph", "array_dataset", "input_path", "labels", "dense_part",
-         "settled", "layers.core.prediction", "task_losses", "task_kinds"},
+        {"batch_sources", "optimizers", "features", "graph", "array_dataset", "input_path",
+         "labels", "dense_part", "settled", "layers.core.prediction", "task_losses", "task_kinds"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "task_kinds": ({"labels"}, NUMERIC, set()),

@@ -485,3 +485,18 @@ def test_an_id_outside_its_table_in_a_dataset_is_named(bad):
     message = r"wide_deep: column user has an id outside 0\.\.7\. Raise vocabulary_size"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         model.fit(dataset, verbose=0)
+
+
+def test_a_clone_knows_its_columns():
+    """Keras makes it of the graph alone, without the model's config."""
+    model = DIEN(WITH_NEGATIVES, ["item_id"], hidden_units=(4,))
+    clone = keras.models.clone_model(model)
+    assert clone.feature_columns == model.feature_columns
+    x = batch(WITH_NEGATIVES)
+    clone.set_weights(model.get_weights())
+    left = {name: values for name, values in x.items() if not name.startswith("neg_")}
+    np.testing.assert_allclose(
+        clone.predict(left, verbose=0), model.predict(left, verbose=0), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="'price' holds NaN or infinity in row 0"):
+        clone.fit(x | {"price": np.full_like(x["price"], np.nan)}, np.ones(len(x["price"])))

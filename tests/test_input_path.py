@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
-from deeprec_tf.graph import inputs_of_float16
+from deeprec_tf.graph import input_facts
 from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, DeepFM, SASRec, SharedBottom
 from deeprec_tf.recall import next_item_columns
 from tests.contract.checks import dtype_policy
@@ -99,7 +99,7 @@ class Batches(keras.utils.PyDataset):
 def test_so_it_is_in_batches_that_keras_reads():
     model = LR([SparseFeat("item", 5), SparseFeat("user", 5)])
     for call in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="'a_first', which is no input of the model"):
+        with pytest.raises(ValueError, match="'a_first' is no input of the model"):
             call(Batches(), verbose=0)
 
 
@@ -334,7 +334,7 @@ def test_numbers_beyond_float16_are_refused_where_a_layer_reads_them_in_it(dtype
     with pytest.raises(ValueError, match=r"predict: 'price' holds .* too large for float16\. Sc"):
         model.predict(x, verbose=0)
     assert np.isfinite(model.predict({**x, "price": x["price"] / 1000 // 1}, verbose=0)).all()
-    assert inputs_of_float16(model) == {"price"} and not inputs_of_float16(linear)
+    assert input_facts(model).float16 == {"price"} and not input_facts(linear).float16
     assert np.isfinite(linear.predict(x, verbose=0)).all()
     assert np.isfinite(DeepFM(columns, hidden_units=(4,)).predict(x, verbose=0)).all()
 
@@ -493,3 +493,116 @@ def test_lengths_of_datasets_agree_with_their_histories(lengths, message):
     for call in (model.fit, model.predict):
         with pytest.raises(REFUSED, match=rf"din\.\w+: length {message}"):
             call(data(lengths), verbose=0)
+
+
+# ---- texts and numbers -----------------------------------------------------------------------
+
+DIGITS = np.array(["1", "2", "3", "4"])
+KINDS = [
+    (DenseFeat("f"), DIGITS, "'f' must hold numbers, got dtype string"),
+    (SparseFeat("f", 9), DIGITS, "'f' must hold integers, got dtype string"),
+    (
+        SparseFeat("f", 9, use_hash=True), DIGITS,
+        "'f' must hold integers, got dtype string. Declare the column with dtype='string'",
+    ),
+    (
+        SparseFeat("f", 9, use_hash=True, dtype="string"), np.arange(4),
+        "'f' has dtype 'string' but the batches hold int64",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "values", "message"), KINDS)
+def test_texts_are_no_numbers_and_numbers_no_texts(column, values, message):
+    """Either was hashed in silence, and served other rows than arrays are."""
+    model = LR([column])
+    data = tf.data.Dataset.from_tensor_slices(({"f": values}, Y)).batch(2)
+    for call in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(TypeError, match="lr.*: " + message):
+            call(data, verbose=0)
+    with pytest.raises(TypeError, match="'f'"):
+        model.predict({"f": values}, verbose=0)
+
+
+def test_weights_are_no_texts():
+    item = VarLenSparseFeat(SparseFeat("past", 9), maxlen=3, weight_name="weight")
+    x = {"past": np.ones((4, 3), int), "weight": np.full((4, 3), "0.5")}
+    data = tf.data.Dataset.from_tensor_slices((x, Y)).batch(2)
+    with pytest.raises(TypeError, match="'weight' must hold numbers, got dtype string"):
+        LR([item]).fit(data, verbose=0)
+
+
+def test_fractions_of_whole_numbers():
+    model = LR([DenseFeat("age", dtype="int32")])
+    good = tf.data.Dataset.from_tensor_slices(({"age": [1.0, 2, 3, 4]}, Y)).batch(2)
+    bad = tf.data.Dataset.from_tensor_slices(({"age": [1.0, 2, 3.5, 4]}, Y)).batch(2)
+    model.fit(good, verbose=0)
+    message = "age is declared int32. Round it or declare a float dtype. It holds a fraction"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        model.fit(bad, verbose=0)
+
+
+def test_labels_that_are_missing():
+    model = LR([SparseFeat("item", 9)])
+    data = tf.data.Dataset.from_tensor_slices({"item": [1, 2]}).batch(2)
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"y is missing\. Give one label a row"):
+            call(data, verbose=0)
+    with pytest.raises(ValueError, match=r"train_on_batch: y is missing\. Give one label a row"):
+        model.train_on_batch({"item": np.array([1, 2])})
+
+
+# ---- sequences that go side by side ----------------------------------------------------------
+
+CATEGORY = SparseFeat("category", 5, embedding_dim=4)
+SIDE = [
+    VarLenSparseFeat(SparseFeat("hist_item_id", 9, embedding_dim=4, embedding_name="item_id"), 8),
+    VarLenSparseFeat(SparseFeat("hist_category", 5, embedding_dim=4, embedding_name="category"), 8),
+]
+
+
+def side_by_side(builder):
+    items = [SparseFeat("item_id", 9, embedding_dim=4), CATEGORY]
+    if builder is DIN:
+        sizes = {"attention_units": (4,), "hidden_units": (4,)}
+        return DIN([*items, *SIDE], ["item_id", "category"], **sizes)
+    table = {"category": np.arange(9) % 4 + 1}
+    return SASRec(SIDE, items, item_table=table, num_layers=1, num_heads=1)
+
+
+@pytest.mark.parametrize("builder", [DIN, SASRec])
+def test_histories_of_other_steps(builder):
+    model = side_by_side(builder)
+    x = {
+        "item_id": np.arange(1, 5), "category": np.arange(1, 5),
+        "hist_item_id": np.ones((4, 5), int), "hist_category": np.ones((4, 7), int),
+    }  # fmt: skip
+    first, other = (("hist_item_id", 5), ("hist_category", 7))
+    message = rf"'{other[0]}' has 7 steps, '{first[0]}' has 5\. They go side by side: pad both"
+    data = tf.data.Dataset.from_tensor_slices((x, Y)).batch(2)
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, Y, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.fit(data, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.predict(x, verbose=0)
+
+    def hidden(x, y):
+        return {
+            n: tf.raw_ops.PlaceholderWithDefault(input=v, shape=[None] * v.shape.rank)
+            for n, v in x.items()
+        }, y
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="hist_category has other steps"):
+        model.fit(data.map(hidden), verbose=0)
+    model.fit(x | {"hist_category": np.ones((4, 5), int)}, Y, verbose=0)
+
+
+def test_pooled_histories_may_have_any_steps():
+    items = [SparseFeat("item_id", 9, embedding_dim=4), CATEGORY]
+    model = DeepFM([*items, *SIDE], hidden_units=(4,))
+    x = {
+        "item_id": np.arange(1, 5), "category": np.arange(1, 5),
+        "hist_item_id": np.ones((4, 5), int), "hist_category": np.ones((4, 7), int),
+    }  # fmt: skip
+    model.fit(x, Y, verbose=0)
