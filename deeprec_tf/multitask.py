@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import keras
+import numpy as np
 
 from deeprec_tf.engine import RecModel
 from deeprec_tf.features import FeatureColumn
@@ -218,11 +219,11 @@ def _balance(owner: str, loss_weighting: Any, task_types: TaskTypes) -> LossBala
         return LOSS_WEIGHTINGS[loss_weighting]()
     if isinstance(loss_weighting, Mapping) and set(loss_weighting) == set(task_types):
         loss_weighting = [loss_weighting[task] for task in task_types]
-    is_numbers = isinstance(loss_weighting, list | tuple) and all(
-        isinstance(weight, int | float) for weight in loss_weighting
+    is_numbers = isinstance(loss_weighting, list | tuple | np.ndarray) and all(
+        isinstance(weight, Real) for weight in loss_weighting
     )
     if is_numbers and len(loss_weighting) == len(task_types):
-        return LossBalance(weights=loss_weighting)
+        return LossBalance(weights=[float(weight) for weight in loss_weighting])
     raise ValueError(
         f"{owner}: loss_weighting must be one of {tuple(LOSS_WEIGHTINGS)}, a LossBalance, or a "
         f"weight for each of the tasks {list(task_types)}, got {loss_weighting!r}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 import keras
@@ -83,13 +84,13 @@ class TaskLosses(Model):
         weights = arguments.get("loss_weights")
         weights = _by_task(f"{owner}: loss_weights", 1.0 if weights is None else weights, weighed)
         for task, weight in weights.items():
-            if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+            if not isinstance(weight, Real) or not 0 <= float(weight) < float("inf"):
                 raise ValueError(
                     f"{owner}: loss_weights must be finite numbers from 0 on, got {weight!r} for "
                     f"{task!r}."
                 )
         fixed = balance.fixed_weights or [1.0] * len(weighed)
-        self._task_losses = {task: _row_loss(one) for task, one in loss.items()}
+        self._task_losses = {task: _row_loss(owner, task, one) for task, one in loss.items()}
         self._task_weights = [
             weight * weights.get(task, 1.0) for task, weight in zip(weighed, fixed, strict=True)
         ]
@@ -254,9 +255,15 @@ def _by_task(what: str, values: Any, tasks: list[str]) -> dict[str, Any]:
     return dict.fromkeys(tasks, values)
 
 
-def _row_loss(loss: Any) -> Any:
+def _row_loss(owner: str, task: str, loss: Any) -> Any:
     """A function of labels and predictions that gives the loss of each row (B,)."""
     found = keras.losses.get(loss)
+    reduction = getattr(found, "reduction", "sum_over_batch_size")
+    if reduction not in ("sum_over_batch_size", "mean"):
+        raise ValueError(
+            f"{owner}: the loss of {task!r} has reduction={reduction!r}, but a task's loss is the "
+            "mean over the rows that have its label. Leave reduction out; loss_weights scales it."
+        )
     return found.call if isinstance(found, keras.losses.Loss) else found
 
 

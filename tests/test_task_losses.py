@@ -527,3 +527,13 @@ def test_metrics_without_labels_are_nan():
         assert np.isnan(history["cvr_auc"]).all() and np.isnan(history["val_cvr_auc"]).all()
         assert np.isfinite([history["ctr_auc"], history["ctcvr_auc"], history["loss"]]).all()
         assert 1 <= len(history["loss"]) < 3
+
+
+def test_weights_of_numpy_and_a_loss_that_sums():
+    one = built(loss_weighting=np.array([1.0, 0.5]))
+    other = built(loss_weighting=[1.0, 0.5])
+    assert one.evaluate(X, Y, verbose=0) == other.evaluate(X, Y, verbose=0)
+    one.compile("sgd", loss_weights={"click": np.float32(1), "pay": np.float32(0.5)})
+    losses = {task: keras.losses.MeanSquaredError(reduction="sum") for task in Y}
+    with pytest.raises(ValueError, match="the loss of 'click' has reduction='sum', but a task's"):
+        one.compile("sgd", loss=losses)

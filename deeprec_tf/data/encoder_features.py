@@ -215,6 +215,14 @@ def check_features(features: Iterable[Any]) -> tuple[Feature, ...]:
     if twice:
         raise ValueError(f"FeatureEncoder: the names {twice} are used twice.")
     sources = sources_of_vocabularies(features)
+    for feature in features:
+        has_table = isinstance(feature, Number) and feature.transform == "bucketize"
+        if has_table and feature.name in sources:
+            raise ValueError(
+                f"FeatureEncoder: {feature.name!r} is a Number in buckets, and the vocabulary of "
+                f"{[other.name for other in sources[feature.name]]}: they would share one table. "
+                "Name the vocabulary otherwise."
+            )
     for name, sharing in sources.items():
         if len({(feature.min_frequency, feature.max_size) for feature in sharing}) > 1:
             raise ValueError(

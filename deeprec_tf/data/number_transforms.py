@@ -54,9 +54,13 @@ def float32_values(column: str, values: Any) -> np.ndarray:
         if all(isinstance(value, numbers) for value in present):
             series = series.astype("Float64")
     if not kind.is_numeric_dtype(series.dtype):
+        mend = "with pandas.to_numeric, or declare it as Category"
+        if kind.is_datetime64_any_dtype(series.dtype) or kind.is_timedelta64_dtype(series.dtype):
+            mend = "to seconds or days, for example with (times - times.min()).dt.days"
+            mend = "to seconds, with .dt.total_seconds()" if series.dtype.kind == "m" else mend
         raise TypeError(
             f"FeatureEncoder: column {column!r} must hold numbers, got {series.dtype}. Convert it "
-            "with pandas.to_numeric, date-times to seconds, or declare it as Category."
+            f"{mend}."
         )
     plain = series.to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):

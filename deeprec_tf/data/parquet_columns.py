@@ -86,6 +86,13 @@ class BatchMaker:
             )
         self._inputs = {plain.name: plain for plain in self._plain_inputs()}
         names = [*self._encoded, *self._inputs, *self._targets]
+        for name in self._targets:
+            kind = self._schema.field(name).type if name in self._schema.names else None
+            if kind is not None and _numpy_dtype(name, kind).kind == "O":
+                raise TypeError(
+                    f"{_OWNER}: column {name!r} must hold numbers, as a label or weight, got "
+                    f"{kind}. Write 0 and 1, or classes from 0 on."
+                )
         counted = {plain.name for plain in self._inputs.values() if plain.counts}
         self.read = list(dict.fromkeys(name for name in names if name not in counted))
         self._require(self.read)
@@ -155,7 +162,7 @@ class BatchMaker:
             inputs.update(self._padded(together, table, inputs))
         if not self._targets:
             return inputs
-        targets = {name: self._flat(name, table).astype(np.float32) for name in self._targets}
+        targets = {name: self._target(name, table) for name in self._targets}
         label: Any = {name: targets[name] for name in self.options.labels}
         if not self.options.label_is_dict and self.options.labels:
             label = targets[self.options.labels[0]]
@@ -282,12 +289,24 @@ class BatchMaker:
         return found
 
     def _flat(self, name: str, table: Any) -> np.ndarray:
+        return _to_numpy(name, self._without_nulls(name, table.column(name).combine_chunks()))
+
+    def _target(self, name: str, table: Any) -> np.ndarray:
+        """A label or weight: what a null becomes may be NaN, in a column of integers too."""
+        import pyarrow as pa
+
         column = table.column(name).combine_chunks()
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        column = self._without_nulls(name, column.cast(pa.float32(), safe=False))
+        return column.to_numpy(zero_copy_only=False)
+
+    def _without_nulls(self, name: str, column: Any) -> Any:
         if column.null_count:
             if name not in self.options.missing:
                 raise ValueError(_has_nulls(name, "the files"))
             column = column.fill_null(self.options.missing[name])
-        return _to_numpy(name, column)
+        return column
 
 
 def _is_index(name: str) -> bool:
@@ -367,9 +386,12 @@ def _cast(plain: _Input, values: np.ndarray) -> np.ndarray:
     if plain.dtype.kind == "i" and values.size:
         bounds = np.iinfo(plain.dtype)
         if values.min() < bounds.min or values.max() > bounds.max:
+            mend = "Declare it with dtype='int64' or use_hash=True, or encode it"
+            if plain.dtype == np.int64:
+                mend = "Encode it, or write it as texts for a column of dtype='string'"
             raise ValueError(
                 f"{_OWNER}: column {plain.name!r} holds {values.min()}..{values.max()}, beyond "
-                f"{plain.dtype}. Declare it with dtype='int64' or use_hash=True, or encode it."
+                f"{plain.dtype}. {mend}."
             )
     return values.astype(plain.dtype, copy=False)
 

@@ -77,15 +77,20 @@ def add_negatives(
     columns = {sampler.item: drawn}
     columns.update({name: values[drawn] for name, values in sampler.item_fields.items()})
     for name, values in columns.items():
-        column = _with_room_for(values, np.array(table[name]))
-        column[~first] = values
-        table[name] = column
+        table[name] = _with_values(np.array(table[name]), ~first, values)
     table[label] = np.where(first, labels[source], np.float32(0))
     return table
 
 
-def _with_room_for(values: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """The column in a dtype that holds the values too: no text is cut, no number changed."""
+def _with_values(column: np.ndarray, places: np.ndarray, values: np.ndarray) -> Any:
+    """The column with other values at some places: no text is cut, no number changed."""
+    if column.ndim < values.ndim:  # a DataFrame has its lists as objects
+        rows = list(column)
+        for place, value in zip(np.flatnonzero(places), values, strict=True):
+            rows[place] = value.tolist() if isinstance(rows[place], list) else value
+        return rows
     with np.errstate(invalid="ignore"):
         fits = np.array_equal(values.astype(column.dtype), values)
-    return column if fits else column.astype(np.result_type(column.dtype, values.dtype))
+    column = column if fits else column.astype(np.result_type(column.dtype, values.dtype))
+    column[places] = values
+    return column

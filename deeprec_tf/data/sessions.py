@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,11 @@ def build_sessions(
     owner = "build_sessions"
     max_sessions = positive_count(owner, "max_sessions", max_sessions)
     session_size = positive_count(owner, "session_size", session_size)
-    if not gap >= 0:
-        raise ValueError(f"{owner}: gap must be at least 0, got {gap!r}.")
+    if not isinstance(gap, Real) or not gap >= 0:
+        raise ValueError(
+            f"{owner}: gap must be a number of at least 0, of seconds where times are dates, got "
+            f"{gap!r}."
+        )
     values, past = past_events(
         owner, interactions, user=user, item=item, time=time, fields=fields, ties=ties,
         events=events, rows=rows,

@@ -24,6 +24,12 @@ def row_count(owner: str, table: Table) -> int:
         raise TypeError(
             f"{owner}: expected a pandas DataFrame or a dict of arrays, got {type(table).__name__}."
         )
+    for name, values in table.items():
+        if isinstance(values, str) or not hasattr(values, "__len__"):
+            raise TypeError(
+                f"{owner}: column {name!r} must hold a value a row, got {values!r}. Give a list, "
+                "also of one row."
+            )
     lengths = {str(name): len(values) for name, values in table.items()}
     if not lengths:
         raise ValueError(f"{owner}: the table has no column.")

@@ -239,9 +239,11 @@ def _plain_keys(column: str, keys: pd.Index, dtype: Any) -> tuple[np.ndarray, np
     if types.is_float_dtype(keys.dtype):
         return _whole_numbers(column, keys.to_numpy(dtype=np.float64)), none_missing
     if not (types.is_object_dtype(keys.dtype) or types.is_string_dtype(keys.dtype)):
+        is_date = types.is_datetime64_any_dtype(keys.dtype)
+        mend = " (a date's day or month, with .dt)" if is_date else ", or declare it as Number"
         raise TypeError(
             f"FeatureEncoder: column {column!r} must hold text or integers, got {dtype}. "
-            "Convert it with .astype(str), or declare it as Number."
+            f"Convert it with .astype(str){mend}."
         )
     plain = keys.to_numpy(dtype=object)
     found = {type(key) for key in plain}

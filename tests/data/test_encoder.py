@@ -286,7 +286,9 @@ def test_errors_name_the_column(frame):
         ("seen", [1, 2, 3, 4], "'seen' must hold lists or arrays, got 1"),
         ("seen", ["1,2"] * 4, r"declare separator=\.\.\."),
         ("age", ["10"] * 4, "'age' must hold numbers"),
-        ("hour", pd.to_datetime(["2020-01-01"] * 4), "'hour' must hold numbers"),
+        ("hour", pd.to_datetime(["2020-01-01"] * 4), r"'hour' must hold numbers.* with \(times - "),
+        ("hour", pd.to_timedelta([1] * 4), r"'hour' must hold numbers.* with .dt.total_seconds"),
+        ("user", pd.to_datetime(["2020-01-01"] * 4), r"'user' must hold text.*day or month, with"),
         ("title", [1, 2, 3, 4], "'title' must hold text, got 1"),
     ]:
         changed = {name: frame[name] for name in frame.columns}
@@ -295,6 +297,10 @@ def test_errors_name_the_column(frame):
             encoder.transform(changed)
     with pytest.raises(TypeError, match="DataFrame or a dict"):
         encoder.transform([1, 2])
+    with pytest.raises(TypeError, match="'user' must hold a value a row, got 3. Give a list, also"):
+        encoder.transform({"user": 3})
+    with pytest.raises(TypeError, match="'city' must hold a value a row, got 'Rome'"):
+        encoder.transform({"city": "Rome"})
 
 
 def test_a_failed_fit_leaves_the_encoder_as_it_was():
@@ -338,6 +344,13 @@ def test_a_failed_fit_leaves_the_encoder_as_it_was():
         (lambda: FeatureEncoder([]), ValueError, "no feature is declared"),
         (lambda: FeatureEncoder(["x"]), TypeError, "features must be Category"),
         (lambda: FeatureEncoder([Text("x"), Text("x")]), ValueError, r"\['x'\] are used twice"),
+        (
+            lambda: FeatureEncoder(
+                [Category("a", vocabulary="y"), Number("y", transform="bucketize", edges=[1, 2])]
+            ),
+            ValueError,
+            r"'y' is a Number in buckets, and the vocabulary of \['a'\]: they would share one",
+        ),
         (
             lambda: FeatureEncoder(
                 [Category("a", vocabulary="v", min_frequency=2), Category("b", vocabulary="v")]

@@ -227,6 +227,19 @@ def test_add_negatives_changes_no_value_of_an_item():
     assert few["item_id"].dtype == "int32"
 
 
+@pytest.mark.parametrize("as_frame", [True, False])
+def test_add_negatives_of_lists(as_frame):
+    items = {"item_id": [1, 2, 3], "tags": np.array([[1, 2], [3, 0], [4, 4]])}
+    log = {"user_id": [1, 1, 2], **items}
+    sampler = NegativeSampler(log, item_fields=item_table(items, ["tags"]))
+    table = pd.DataFrame(log | {"tags": log["tags"].tolist()}) if as_frame else log
+    result = add_negatives(table, sampler, 2)
+    assert len(result["tags"]) == 9
+    for item, tags in zip(result["item_id"], result["tags"], strict=True):
+        assert list(tags) == log["tags"][item - 1].tolist()
+        assert isinstance(tags, list) == as_frame
+
+
 def test_add_negatives_leaves_labelled_negatives_alone():
     sampler = NegativeSampler({"user_id": [1], "item_id": [1]}, candidates=9)
     frame = pd.DataFrame({"user_id": [1, 1], "item_id": [1, 7], "label": [1, 0]}, index=[4, 4])

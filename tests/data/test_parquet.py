@@ -368,3 +368,33 @@ def test_without_pyarrow_the_error_says_what_to_install(folder, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"pip install 'deeprec_tf\[parquet\]'"):
         read_parquet_batches(folder)
+
+
+def test_integer_labels_without_a_value_may_become_nan(tmp_path):
+    path = tmp_path / "funnel.parquet"
+    pq.write_table(
+        pa.table({"u": [1, 2, 3], "click": [True, True, False], "pay": pa.array([1, None, 0])}),
+        path,
+    )
+    asked = {"columns": ["u"], "batch_size": 3, "label": ["click", "pay"]}
+    batches = read_parquet_batches(path, **asked, missing={"pay": float("nan")})
+    _, label = next(batches.as_numpy_iterator())
+    assert label["click"].tolist() == [1.0, 1.0, 0.0]
+    np.testing.assert_array_equal(label["pay"], np.array([1, np.nan, 0], "float32"))
+    with pytest.raises(ValueError, match="'pay' has nulls"):
+        read_parquet_batches(path, **asked)
+
+
+def test_a_label_of_texts_is_refused_at_once(tmp_path):
+    path = tmp_path / "texts.parquet"
+    pq.write_table(pa.table({"u": [1, 2], "y": ["yes", "no"]}), path)
+    with pytest.raises(TypeError, match="'y' must hold numbers, as a label or weight, got string"):
+        read_parquet_batches(path, label="y")
+
+
+def test_keys_beyond_int64(tmp_path):
+    path = tmp_path / "keys.parquet"
+    pq.write_table(pa.table({"p": pa.array([2**63 + 5, 1], pa.uint64())}), path)
+    batches = read_parquet_batches(path, feature_columns=[SparseFeat("p", 100, use_hash=True)])
+    with pytest.raises(Exception, match="beyond int64. Encode it, or write it as texts"):
+        list(batches)

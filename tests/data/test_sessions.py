@@ -102,7 +102,8 @@ def test_any_log_is_cut_as_by_hand(rows, gap, sessions, size, ties):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"gap": -1}, "build_sessions: gap must be at least 0, got -1"),
+        ({"gap": -1}, "build_sessions: gap must be a number of at least 0, .* got -1"),
+        ({"gap": pd.Timedelta("1h")}, "gap must be a number of at least 0, of seconds where times"),
         ({"max_sessions": 0}, "build_sessions: max_sessions must be an integer of at least 1"),
         ({"session_size": 0}, "build_sessions: session_size must be an integer of at least 1"),
         ({"ties": "keep"}, "build_sessions: ties must be one of"),
