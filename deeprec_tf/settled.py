@@ -29,10 +29,17 @@ class SettledTables(Asides):
         done before.
         """
         whole = self if self._whole is None else self._whole
-        for layer in whole.layers:
-            if isinstance(layer, GraphPropagation):
-                with whole.distribute_strategy.scope():
-                    layer.settle(*whole._tables_before(layer))
+        for layer in whole._propagations():
+            with whole.distribute_strategy.scope():
+                layer.settle(*whole._tables_before(layer))
+
+    @property
+    def has_settled_tables(self) -> bool:
+        """Whether there is anything to settle."""
+        return bool((self if self._whole is None else self._whole)._propagations())
+
+    def _propagations(self) -> list[GraphPropagation]:
+        return [layer for layer in self.layers if isinstance(layer, GraphPropagation)]
 
     def _tables_before(self, layer: Any) -> tuple[list[Any], list[Any]]:
         """The two tables that a layer propagates: the layers that keep them, and their values."""

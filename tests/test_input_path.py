@@ -606,3 +606,14 @@ def test_pooled_histories_may_have_any_steps():
         "hist_item_id": np.ones((4, 5), int), "hist_category": np.ones((4, 7), int),
     }  # fmt: skip
     model.fit(x, Y, verbose=0)
+
+
+def test_a_call_takes_texts():
+    """As in a loop of one's own, under a GradientTape."""
+    model = DeepFM([SparseFeat("city", 50, use_hash=True, dtype="string")], hidden_units=(4,))
+    x = {"city": np.array(["Rome", "", "Oslo"])}
+    wanted = model.predict(x, verbose=0)
+    tensors = {"city": tf.constant(x["city"])}
+    for given in (x, tensors):
+        np.testing.assert_allclose(model(given), wanted, atol=1e-6)
+    np.testing.assert_allclose(tf.function(model)(tensors), wanted, atol=1e-6)

@@ -206,9 +206,9 @@ FULL_SIZE = {
         remark="the rate falls in a straight line from the 50th epoch to 0 at the 100th",
     ),
     "BERT4Rec, falling rate": Run(
-        "BERT4Rec", {"mask_share": 0.4}, epochs=150, steady=75,
-        remark="reduced: the rate falls in a straight line from the 75th epoch to 0 at the 150th, "
-        "7,200 steps of 128 rows",
+        "BERT4Rec", {"mask_share": 0.4}, epochs=100, steady=45,
+        remark="reduced: the rate falls in a straight line from the 45th epoch to 0 at the 100th, "
+        "4,800 steps of 128 rows",
     ),
     "BERT4Rec, as published": Run(
         "BERT4Rec", {"mask_share": 0.2}, rate=lambda: WarmUp(1e-4, 10_000, 400_000), batch=256,

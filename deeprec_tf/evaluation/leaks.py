@@ -48,6 +48,8 @@ def label_leaks(x, y, *, threshold: float = 0.99, seed: int = 0) -> pd.DataFrame
         >>> found.index.tolist()
         ['paid', 'hour']
     """
+    if not 0.5 < threshold <= 1:
+        raise ValueError(f"{_OWNER}: threshold must lie in (0.5, 1], got {threshold!r}.")
     x, y = as_arrays(x), as_arrays(y)
     labels = y if isinstance(y, Mapping) else {"label": y}
     found: dict[str, dict[str, float]] = {name: {} for name in x}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from deeprec_tf.batches import first_row_beyond
 
@@ -89,9 +90,16 @@ class Artifact:
 
     def _array(self, name: str, value: Any) -> np.ndarray:
         info = self.inputs[name]
-        array = np.asarray(value)
-        if array.dtype == object and info.dtype != "str":
-            array = np.array(array.tolist())
+        is_text = info.dtype == "str"
+        try:
+            array = np.asarray(value, object if is_text else None)
+            if array.dtype == object and (not is_text or array.ndim < len(info.shape)):
+                array = np.array(array.tolist(), array.dtype if is_text else None)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path}: {name!r} holds rows of different lengths. Pad them at the end to "
+                "one length."
+            ) from error
         if array.ndim == len(info.shape) - 1 and info.shape[-1] == 1:
             array = array[..., None]  # (B,) for a vector of one number
         if array.ndim != len(info.shape):
@@ -99,8 +107,10 @@ class Artifact:
                 f"{self.path}: {name!r} must have shape {info.shape} (None = open), got "
                 f"{array.shape}."
             )
-        if info.dtype == "str":
-            return array.astype(object)
+        if is_text:
+            return self._texts(name, array)
+        if not array.size:  # NumPy takes an empty list for floats
+            return array.astype(info.dtype)
         if array.dtype.kind == "O" or not np.can_cast(array.dtype, info.dtype, "same_kind"):
             raise TypeError(
                 f"{self.path}: {name!r} must have dtype {info.dtype}, got {array.dtype}."
@@ -114,3 +124,16 @@ class Artifact:
                     f"{dtype}. Encode it as the training data were."
                 )
         return array.astype(info.dtype, copy=False)
+
+    def _texts(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Texts, "" where one is missing."""
+        texts = array.copy()
+        for place, value in np.ndenumerate(array):
+            if isinstance(value, str | bytes):
+                continue
+            if np.ndim(value) or not pd.isna(value):
+                raise TypeError(
+                    f"{self.path}: {name!r} must hold texts, got {value!r} in row {place[0]}."
+                )
+            texts[place] = ""
+        return texts

@@ -17,6 +17,8 @@ from deeprec_tf.export.artifact import Arrays, Artifact, TensorInfo, largest_dif
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.onnx_loops import fix_loop_constants
 from deeprec_tf.export.signatures import id_specs, smoke_batch
+from deeprec_tf.features import SparseFeat, VarLenSparseFeat, input_specs
+from deeprec_tf.layers.core.row_numbers import RowNumbers
 from deeprec_tf.model_input import with_a_step
 
 OPSET = 18
@@ -92,11 +94,14 @@ def export_onnx(
             "save_weights, and export that; export_saved_model takes it as it is."
         )
     specs = id_specs(served)
+    sizes = _sizes_to_guard(served)
 
     @tf.function(input_signature=list(specs.values()), autograph=False)
     def answer(*tensors):
-        inputs = zip(specs, map(with_a_step, tensors), strict=True)
-        return served(dict(inputs), training=False)
+        inputs = dict(zip(specs, map(with_a_step, tensors), strict=True))
+        for name, size in sizes.items():
+            inputs[name] = tf.where(inputs[name] < 0, size, inputs[name])
+        return served(inputs, training=False)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx's own, about NumPy
@@ -150,6 +155,26 @@ def load_onnx(path: str | Path) -> Artifact:
         return dict(zip(outputs, session.run(list(outputs), batch), strict=True))
 
     return Artifact(path, inputs, outputs, run)
+
+
+def _sizes_to_guard(model: Any) -> dict[str, int]:
+    """The vocabularies of inputs of ids, where the model has not seen to ids that are none.
+
+    An id below 0 becomes one beyond its table, which onnxruntime refuses: in ONNX's `Gather` -1 is
+    the last row.
+    """
+    specs = input_specs(getattr(model, "feature_columns", ()))
+    guarded = {
+        tensor.name
+        for layer in model.layers if isinstance(layer, RowNumbers)
+        for node in layer._inbound_nodes for tensor in node.input_tensors
+    }  # fmt: skip
+    return {
+        spec.name: spec.column.vocabulary_size
+        for spec in specs.values()
+        if isinstance(spec.column, SparseFeat | VarLenSparseFeat)
+        and spec.role == "ids" and not spec.column.use_hash and spec.name not in guarded
+    }  # fmt: skip
 
 
 def _libraries(owner: str) -> tuple[ModuleType, ModuleType]:

@@ -46,7 +46,8 @@ class RawInputs:
 
     Raises:
         TypeError: the encoder has no `as_layer`.
-        ValueError: the encoder makes none of the model's inputs.
+        ValueError: the encoder makes none of the model's inputs, or knows more values of one than
+            the model has rows.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RawInputs:
                 f"{model.name} takes {list(self._wanted)}. Give the encoder that made the "
                 "training data, or leave it out."
             )
+        _refuse_larger_vocabularies(owner, encoder, model, made, self._histories)
         self.layer = _part(whole, list(needed))
         self._made = _part(whole, made) if made else None
         self._categories = {h.category: _part(whole, [h.category]) for h in self._histories}
@@ -156,6 +158,25 @@ def _list(owner: str, encoder: Any, whole: keras.Model, name: str, category: str
     kinds = {tensor.name: tensor.dtype for tensor in keras.tree.flatten(whole.inputs)}
     column = VarLenSparseFeat(SparseFeat(name, found[0].vocabulary_size), maxlen=1)
     return _History(column, category, _paddings(encoder, kinds[category], category))
+
+
+def _refuse_larger_vocabularies(
+    owner: str, encoder: Any, model: Any, made: list[str], histories: list[_History]
+) -> None:
+    """Raises ValueError where the encoder makes ids that a table of the model does not reach."""
+    ids = {column.name: column.vocabulary_size for column in encoder.feature_columns() if
+           isinstance(column, SparseFeat | VarLenSparseFeat)}  # fmt: skip
+    category_of = {name: name for name in made}
+    category_of |= {history.column.name: history.category for history in histories}
+    for column in getattr(model, "feature_columns", ()):
+        known = ids.get(category_of.get(column.name, ""))
+        rows = getattr(column, "vocabulary_size", None)
+        if known is not None and rows is not None and known > rows:
+            raise ValueError(
+                f"{owner}: the encoder has ids 0..{known - 1} of {column.name!r}, the model's "
+                f"table {rows} rows. Give the encoder as it was when the model was built, or a "
+                "model with its columns, to which deeprec_tf.training.warm_start takes the rows."
+            )
 
 
 def _paddings(encoder: Any, kind: str, category: str) -> tuple[Any, ...]:

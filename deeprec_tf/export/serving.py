@@ -12,6 +12,7 @@ from deeprec_tf.export.artifact import Arrays, Artifact
 from deeprec_tf.export.cuts import inference_model
 from deeprec_tf.export.signatures import input_specs_of, tensor_infos
 from deeprec_tf.model_input import model_input
+from deeprec_tf.settled import SettledTables
 
 
 def serving_function(model: keras.Model) -> Artifact:
@@ -20,7 +21,8 @@ def serving_function(model: keras.Model) -> Artifact:
     `predict` builds a data pipeline for every call, which costs a hundred times what a single
     request does; this function is traced once, for batches of any size. Columns with one number a
     row enter packed, one tensor a dtype. The weights are the model's own: train on, and it answers
-    with the new ones.
+    with the new ones. (A `LightGCN` looks first whether its tables have changed, which costs what
+    they are long; export it where that counts.)
 
     Args:
         model: a built model, freshly trained or reloaded.
@@ -59,8 +61,11 @@ def serving_function(model: keras.Model) -> Artifact:
         return served({name: model_input(batch[name]) for name in specs}, training=False)
 
     compiled = answer.get_concrete_function()
+    settles = isinstance(model, SettledTables) and model.has_settled_tables
 
     def run(batch: Arrays) -> Arrays:
+        if settles:
+            served.settle()
         packed = [np.stack([batch[name] for name in names], axis=1) for names in groups]
         values = compiled(*map(tf.constant, [*packed, *(batch[name] for name in single)]))
         return {name: value.numpy() for name, value in values.items()}

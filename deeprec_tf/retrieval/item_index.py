@@ -34,6 +34,7 @@ from deeprec_tf.retrieval.index_input import (
 
 _OWNER = "ItemIndex"
 _DESCRIPTION, _VECTORS, _IDS = "index.json", "vectors.npy", "ids.npy"
+_MODEL_IDS = "model_ids.npy"
 
 
 class Found(NamedTuple):
@@ -84,10 +85,15 @@ class ItemIndex:
         self._ids: Any = None
         self._vectors: Any = None
         self._exact: ExactSearch | None = None
+        self._model_ids: np.ndarray | None = None
 
     def __repr__(self) -> str:
         backend = "'exact'" if self.backend is None else repr(self.backend)
         return f"ItemIndex({backend}, {0 if self._ids is None else len(self._ids)} items)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle needs: a compiled search is made anew."""
+        return {**self.__dict__, "_exact": None}
 
     def __len__(self) -> int:
         return 0 if self._ids is None else len(self._ids)
@@ -103,6 +109,15 @@ class ItemIndex:
         """The items' vectors, in the order of `ids`."""
         self._require_items()
         return self._vectors
+
+    @property
+    def model_ids(self) -> np.ndarray:
+        """The ids by which histories name the items, in the order of `ids`.
+
+        Those of the model that made the index (`of_model`); else, or where these are the same,
+        `ids` themselves.
+        """
+        return self.ids if self._model_ids is None else self._model_ids
 
     # ---- making -------------------------------------------------------------------------
 
@@ -199,7 +214,13 @@ class ItemIndex:
             arrays = {name: array[is_item] for name, array in arrays.items()}
             ids = ids[is_item]
         vectors = tower.predict(arrays, batch_size=batch_size, verbose=0)[ITEM_VECTOR]
-        return cls(backend).build(vectors, ids)
+        index = cls(backend).build(vectors, ids)
+        first = columns[0].name if columns else ""
+        own = arrays.get(first, ids)
+        if len(np.unique(own)) == len(own) and not np.array_equal(own, ids):
+            own = key_array(_OWNER, first, own)
+            index._model_ids = own[np.argsort(index.positions(ids))]
+        return index
 
     # ---- searching ----------------------------------------------------------------------
 
@@ -271,6 +292,8 @@ class ItemIndex:
         try:
             np.save(partial / _VECTORS, self.vectors)
             np.save(partial / _IDS, self.ids)
+            if self._model_ids is not None:
+                np.save(partial / _MODEL_IDS, self._model_ids)
             name, options = "exact", {}
             if self.backend is not None:
                 name, options = self.backend.name, self.backend.options()
@@ -315,6 +338,8 @@ class ItemIndex:
         if index.backend is not None:
             index.backend.load(path, vectors)
         index._take(vectors, np.load(path / _IDS, allow_pickle=False))
+        if (path / _MODEL_IDS).is_file():
+            index._model_ids = np.load(path / _MODEL_IDS, allow_pickle=False)
         return index
 
     # ---- parts --------------------------------------------------------------------------
@@ -348,6 +373,7 @@ class ItemIndex:
 
     def _take(self, vectors: np.ndarray, ids: np.ndarray) -> None:
         self._vectors, self._ids, self._exact = vectors, ids, None
+        self._model_ids = None
 
     def _require_items(self) -> None:
         if self._ids is None:

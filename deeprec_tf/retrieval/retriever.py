@@ -60,6 +60,8 @@ def export_retriever(
         path: local folder of the model; versions are its subfolders, as for `export_saved_model`.
         k: number of items in an answer.
         ids: as for `ItemIndex.of_model`; with an `ItemIndex`, the name of the item column.
+            Answers and `exclude_input` hold these; histories hold what the model calls its items,
+            which an index of `of_model` knows, and others must have as their `ids`.
         encoder: `deeprec_tf.data.FeatureEncoder` that the training data were encoded with.
         exclude: histories of the user, by input name, whose items are not answered.
         exclude_input: name of a further input (B, E) of what must not be answered, padded with 0
@@ -148,15 +150,8 @@ class _Retriever(tf.Module):
         self._lists = lists
         self.vectors = tf.Variable(index.vectors, trainable=False, name="item_vectors")
         self.answers = _answers(index.ids)
-        self._kind = tf.string if index.ids.dtype.kind == "U" else tf.int64
-        if histories or lists:
-            self.places = tf.lookup.StaticHashTable(
-                tf.lookup.KeyValueTensorInitializer(
-                    tf.constant(_plain(index.ids), self._kind),
-                    tf.range(len(index.ids), dtype=tf.int64),
-                ),
-                default_value=-1,
-            )
+        self.places_of_answers = _places(index.ids) if lists else None
+        self.places_in_histories = _places(index.model_ids) if histories else None
 
     def __call__(self, inputs: Mapping[str, Any], answers: Any = None) -> dict[str, Any]:
         """Item ids and scores, (B, k) each, for inputs at the level of ids."""
@@ -169,22 +164,35 @@ class _Retriever(tf.Module):
         return {"ids": tf.gather(answers, places + 1), "scores": scores}
 
     def _excluded(self, inputs: Mapping[str, Any]) -> Any:
-        found = [self._in_list(inputs[name]) for name in self._lists]
+        found = [_in_list(self.places_of_answers, inputs[name]) for name in self._lists]
         for name, length_name in self._histories.items():
             length = None if length_name is None else inputs[length_name]
-            found.append(self._in_list(inputs[name], length))
+            found.append(_in_list(self.places_in_histories, inputs[name], length))
         return tf.concat(found, axis=1) if found else None
 
-    def _in_list(self, values: Any, length: Any = None) -> Any:
-        """Positions (B, E) int32 of the items in lists, -1 for padding and what is none."""
-        keys = values if self._kind == tf.string else tf.cast(values, tf.int64)
-        real = keys != ("" if self._kind == tf.string else 0)
-        if length is not None:
-            within = tf.sequence_mask(length, tf.shape(values)[1])
-            real &= within[..., None] if len(values.shape) == 3 else within
-        places = tf.where(real, self.places.lookup(keys), tf.constant(-1, tf.int64))
-        size = tf.reduce_prod(tf.shape(places)[1:])
-        return tf.cast(tf.reshape(places, [tf.shape(places)[0], size]), tf.int32)
+
+def _places(ids: np.ndarray) -> Any:
+    """The positions of ids, as a table that a SavedModel holds."""
+    kind = tf.string if ids.dtype.kind == "U" else tf.int64
+    return tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant(_plain(ids), kind), tf.range(len(ids), dtype=tf.int64)
+        ),
+        default_value=-1,
+    )
+
+
+def _in_list(places: Any, values: Any, length: Any = None) -> Any:
+    """Positions (B, E) int32 of the items in lists, -1 for padding and what is none."""
+    is_text = places.key_dtype == tf.string
+    keys = values if is_text else tf.cast(values, tf.int64)
+    real = keys != ("" if is_text else 0)
+    if length is not None:
+        within = tf.sequence_mask(length, tf.shape(values)[1])
+        real &= within[..., None] if len(values.shape) == 3 else within
+    found = tf.where(real, places.lookup(keys), tf.constant(-1, tf.int64))
+    size = tf.reduce_prod(tf.shape(found)[1:])
+    return tf.cast(tf.reshape(found, [tf.shape(found)[0], size]), tf.int32)
 
 
 def _plain(ids: np.ndarray) -> np.ndarray:
@@ -232,6 +240,8 @@ def _checked_histories(
     columns = {column.name: column for column in getattr(model, "feature_columns", ())}
     kept = {column.name: column for column in getattr(tower, "feature_columns", ())}
     of_item = [column for column in columns.values() if column.name not in kept]
+    if of_item and item_name not in columns and index.model_ids is not index.ids:
+        item_name = of_item[0].name
     found: dict[str, str | None] = {}
     for name in (exclude,) if isinstance(exclude, str) else exclude:
         if name not in specs or specs[name].shape.rank < 2:
@@ -250,11 +260,18 @@ def _checked_histories(
                 f"are of {item_name!r}. Name a history of items."
             )
         is_text = specs[name].dtype == tf.string
-        if is_text != (index.ids.dtype.kind == "U"):
+        if is_text != (index.model_ids.dtype.kind == "U"):
             words = {True: "text", False: "integers"}
             raise ValueError(
                 f"{_OWNER}: {name!r} holds {words[is_text]}, the items' ids are "
                 f"{words[not is_text]}. Give the items' ids as the model reads them: ids='...'."
+            )
+        size = None if getattr(column, "use_hash", True) else column.vocabulary_size
+        if size is not None and not 0 <= index.model_ids.min() <= index.model_ids.max() < size:
+            raise ValueError(
+                f"{_OWNER}: {name!r} holds ids 0..{size - 1}, the items' are "
+                f"{index.model_ids.min()}..{index.model_ids.max()}. Make the index with "
+                "ItemIndex.of_model, which knows what the model calls its items."
             )
         found[name] = getattr(kept.get(name), "length_name", None)
     return found

@@ -172,7 +172,7 @@ def _tables_to_train(model: keras.Model) -> list[TableEmbedding]:
 @contextlib.contextmanager
 def _compiled_for_the_recipe(model, tables, optimizer, embedding_l2):
     """Within it the model has that optimizer and penalty; after it what it had before."""
-    compiled = keras.saving.deserialize_keras_object(model.get_compile_config())
+    compiled = {**model._compile_config.config, "jit_compile": model._jit_asked}
     own_optimizer, own_seed = model.optimizer, model._chosen_seed
     own_regularizers = [table.embeddings.regularizer for table in tables]
     try:

@@ -48,3 +48,9 @@ def test_threshold_and_errors():
         label_leaks({"hour": [1, 2, 3]}, CLICK)
     with pytest.raises(ValueError, match=r"none of \['amount'\] is a binary label"):
         label_leaks({"hour": X["hour"]}, {"amount": X["minus"]})
+
+
+@pytest.mark.parametrize("threshold", [5.0, 0.5, float("nan")])
+def test_a_threshold_that_nothing_passes_or_everything(threshold):
+    with pytest.raises(ValueError, match=r"threshold must lie in \(0.5, 1\]"):
+        label_leaks(X, {"click": CLICK}, threshold=threshold)

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from deeprec_tf import DenseFeat, RecModel, SparseFeat
+from deeprec_tf import DenseFeat, RecModel, SparseFeat, VarLenSparseFeat
 from deeprec_tf.export import export_onnx, load_onnx, onnx_file
 from deeprec_tf.inputs import build_input_layers
-from deeprec_tf.models import DCNv2
+from deeprec_tf.models import DIN, DCNv2
 from deeprec_tf.tasks import compiled, prediction
 from tests.export.samples import batch
 
@@ -113,3 +113,23 @@ def test_bfloat16_is_refused_with_a_way_out_that_works(tmp_path):
     export_onnx(again, tmp_path / "model.onnx")
     for one, other in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["item", "hist_item"])
+def test_a_negative_id_is_no_item_from_the_end(name, tmp_path):
+    """In ONNX's Gather -1 is the last row, and a request of -1, "unknown", had that answer."""
+    past = SparseFeat("hist_item", 30, embedding_dim=4, embedding_name="item")
+    model = DIN(
+        [SparseFeat("item", 30, embedding_dim=4), VarLenSparseFeat(past, 5)], ["item"],
+        attention_units=(4,), hidden_units=(4,),
+    )  # fmt: skip
+    artifact = load_onnx(export_onnx(model, tmp_path / "din.onnx"))
+    x = {"item": [3, 4], "hist_item": [[1, 2], [3, 0]]}
+    np.testing.assert_allclose(
+        artifact(x)["probability"],
+        model.predict({n: np.array(v) for n, v in x.items()}, verbose=0), atol=1e-5,
+    )  # fmt: skip
+    bad = np.array(x[name])
+    bad[(0,) * bad.ndim] = -1
+    with pytest.raises(Exception, match="out of data bounds|out of bounds"):
+        artifact({**x, name: bad})

@@ -204,6 +204,19 @@ def test_an_encoder_that_does_not_fit_is_refused(sample, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_encoder_that_has_grown_since_is_refused(tmp_path):
+    encoder = FeatureEncoder([Category("item"), Number("age", transform="bucketize", bins=2)])
+    encoder.fit({"item": ["a", "b", "c"], "age": [1.0, 2.0, 3.0]})
+    past = SparseFeat("hist_item", encoder.vocabulary("item").size, embedding_name="item")
+    model = DeepFM([*encoder.feature_columns(), VarLenSparseFeat(past, 3)], hidden_units=(2,))
+    export_saved_model(model, tmp_path / "a", encoder=encoder)
+    encoder.extend({"item": ["q"], "age": [1.0]})
+    message = "the encoder has ids 0..5 of 'item', the model's table 5 rows. Give the encoder as it"
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(model, tmp_path / "b", encoder=encoder)
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_tower_takes_raw_histories(sample, tmp_path):
     model = sample("two_towers")
     keys = [f"item {number}" for number in range(18)]

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from deeprec_tf import SparseFeat
+from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.export import serving_function
-from deeprec_tf.models import DeepFM
+from deeprec_tf.models import DeepFM, LightGCN
 from tests.export import samples
 
 MODELS = {
@@ -46,3 +47,48 @@ def test_errors_name_the_input():
         serve({"user": [1.5], "item": [1]})
     with pytest.raises(ValueError, match="deepfm: 'user' has 4294967299 in row 1, but its dtype"):
         serve({"user": [3, 2**32 + 3], "item": [1, 1]})
+
+
+def test_a_model_of_a_graph_answers_with_the_vectors_of_the_moment():
+    pairs = np.array([[1, 1], [1, 2], [2, 2], [3, 1]])
+    model = LightGCN(pairs, num_users=3, num_items=2, embedding_dim=4)
+    x = {"user_id": pairs[:, 0], "item_id": pairs[:, 1]}
+    serve = serving_function(model)
+    before = serve(x)["score"]
+    model.fit(x, epochs=5, verbose=0)
+    after = serve(x)["score"]
+    assert np.abs(after - before).max() > 1e-4
+    np.testing.assert_allclose(after, model.predict(x, verbose=0), atol=1e-6)
+
+
+def texts_and_history():
+    past = SparseFeat("hist_item", 9, embedding_dim=4, embedding_name="item")
+    city = SparseFeat("city", 50, embedding_dim=4, use_hash=True, dtype="string")
+    columns = [SparseFeat("item", 9, embedding_dim=4), VarLenSparseFeat(past, 3), city]
+    return DeepFM(columns, hidden_units=(4,))
+
+
+def test_lists_of_a_request():
+    model = texts_and_history()
+    serve = serving_function(model)
+    x = {"item": [3], "hist_item": [[]], "city": ["Rome"]}
+    wanted = model.predict({**x, "hist_item": np.zeros((1, 0), int)}, verbose=0)
+    np.testing.assert_allclose(serve(x)["probability"], wanted, atol=1e-6)
+    with pytest.raises(ValueError, match="'hist_item' holds rows of different lengths. Pad them"):
+        serve({"item": [3, 4], "hist_item": [[1], [1, 2]], "city": ["Rome", "Oslo"]})
+
+
+def test_texts_that_are_missing_and_what_is_no_text():
+    model = texts_and_history()
+    serve = serving_function(model)
+    x = {"item": [3, 3, 3], "hist_item": [[1], [1], [1]]}
+    got = serve({**x, "city": ["", None, float("nan")]})["probability"]
+    assert np.ptp(got) == 0.0
+    frame = {**x, "city": pd.Series(["Rome", pd.NA, "Oslo"], dtype="string")}
+    np.testing.assert_array_equal(
+        serve(frame)["probability"], serve({**x, "city": [b"Rome", "", "Oslo"]})["probability"]
+    )
+    with pytest.raises(TypeError, match="'city' must hold texts, got 7 in row 2"):
+        serve({**x, "city": ["Rome", "Oslo", 7]})
+    with pytest.raises(TypeError, match=r"'city' must hold texts, got \['Rome'\] in row 0"):
+        serve({**x, "city": [["Rome"], ["Oslo", "Bonn"], []]})

@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 import re
 
 import keras
@@ -328,3 +330,11 @@ def test_a_backend_that_is_no_dataclass():
 
     with pytest.raises(TypeError, match="the back-end Plain must be a dataclass"):
         ItemIndex(Plain())
+
+
+def test_copies_of_an_index_that_has_searched():
+    vectors, ids = catalogue(30)
+    index, queries = ItemIndex().build(vectors, ids), whole_numbers(3, 4)
+    wanted = index.search(queries, 5).ids
+    for again in (pickle.loads(pickle.dumps(index)), copy.deepcopy(index)):
+        np.testing.assert_array_equal(again.search(queries, 5).ids, wanted)

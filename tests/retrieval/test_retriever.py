@@ -245,21 +245,54 @@ def test_an_encoder_that_does_not_know_the_items(tmp_path, encoded):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["int64", "text"])
+def test_answers_of_another_name_than_histories_have(kind, tmp_path):
+    """The history holds the model's ids, the answers the shop's."""
+    model, items = towers(), {"item_id": np.arange(1, 50), "sku": np.arange(149, 100, -1)}
+    if kind == "text":
+        items["sku"] = items["sku"].astype(str)
+    index = ItemIndex.of_model(model, items, "sku")
+    index.save(tmp_path / "index")
+    given = {
+        "mapping": items, "index": index, "loaded": ItemIndex.load(tmp_path / "index"),
+    }  # fmt: skip
+    wanted = asked(model, USERS, 40, USERS["hist_item_id"])
+    names = dict(zip(items["item_id"].tolist(), items["sku"].tolist(), strict=True))
+    none = "" if kind == "text" else -1
+    wanted_ids = [[names.get(item, none) for item in row] for row in wanted.ids.tolist()]
+    seen = items["sku"][[20, 30]]
+    for name, one in given.items():
+        folder = export_retriever(
+            model, one, tmp_path / name, k=40, ids="sku", exclude="hist_item_id",
+            exclude_input="seen",
+        )  # fmt: skip
+        got = load_saved_model(folder)({**USERS, "seen": np.zeros((5, 0), items["sku"].dtype)})
+        np.testing.assert_allclose(got["scores"], wanted.scores, rtol=1e-5)
+        assert got["ids"].tolist() == wanted_ids
+        got = load_saved_model(folder)({**USERS, "seen": np.tile(seen, (5, 1))})
+        assert not np.isin(got["ids"], seen).any()
+
+
 # ---- errors ------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_exported(tmp_path):
     model = towers()
     index = ItemIndex().build(np.ones((3, 5)))
+    named = ItemIndex().build(np.ones((49, 4)), [f"{number}" for number in range(49)])
+    beyond = ItemIndex().build(np.ones((49, 4)), range(100, 149))
     cases = {
         "k must be a whole number from 1 to 49": {"k": 50},
         "exclude names 'user', which is no history .*\\['hist_item_id'\\]": {"exclude": "user"},
         "exclude names 'hist', which is no history": {"exclude": ["hist"]},
         "exclude_input='user' is an input of": {"exclude_input": "user"},
         "version must be a positive integer": {"version": 0},
+        "holds ids 0..49, the items' are 100..148. Make the index with ItemIndex.of_model": {
+            "items": beyond, "exclude": "hist_item_id",
+        },
         "gives vectors of 4 numbers, the items have 5": {"items": index, "k": 2},
         "'hist_item_id' holds integers, the items' ids are text": {
-            "ids": [f"{number}" for number in range(49)], "exclude": "hist_item_id",
+            "items": named, "exclude": "hist_item_id",
         },
     }  # fmt: skip
     for message, arguments in cases.items():

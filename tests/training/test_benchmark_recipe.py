@@ -230,7 +230,7 @@ def test_a_model_of_a_strategy_trains_outside_its_scope():
 def test_a_model_that_it_cannot_compile_keeps_its_weights(monkeypatch):
     model = deepfm()
     before = model.get_weights()
-    monkeypatch.setattr(model, "get_compile_config", lambda: 1 / 0)
+    monkeypatch.setattr(model, "compile", lambda **arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(model)
     for now, then in zip(model.get_weights(), before, strict=True):
@@ -328,3 +328,13 @@ def test_models_it_cannot_train_are_named():
     double.compile("adam", "mse")
     with pytest.raises(ValueError, match="double has 2 outputs"):
         train(double)
+
+
+def test_a_loss_that_is_a_function_of_ones_own():
+    model = deepfm()
+
+    def doubled(y, p):
+        return 2 * keras.losses.binary_crossentropy(y, p)
+
+    model.compile("adam", loss=doubled, metrics=[lambda y, p: keras.ops.mean(p)])
+    assert len(train(model).history["loss"]) == 3 and model.loss is doubled
