@@ -229,7 +229,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
             redraw: function from the epoch's number to a dict of arrays that replace inputs of
                 the same names in that epoch, such as freshly sampled negatives:
                 `lambda epoch: sampler.sample_histories(users, histories, seed=(7, epoch))`.
-                As a function of the epoch alone it also resumes right. Arrays only.
+                As a function of the epoch alone it also resumes right. Arrays only, of as many
+                rows as are trained: without those of a `validation_split`.
             **kwargs: everything else that `keras.Model.fit` takes.
 
         Returns:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from deeprec_tf.evaluation.ctr_metrics import exact_auc, gauc, log_loss
 
@@ -174,6 +175,8 @@ def _by_task(model, outputs, y):
 
 
 def _dataset_batches(dataset) -> Iterator[tuple]:
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"{_OWNER}: the data set never ends. Give one pass, by take(n).")
     for batch in dataset:
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         if y is None:

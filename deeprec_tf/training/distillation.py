@@ -106,7 +106,8 @@ def distill(
     def redrawn(epoch):
         fresh = redraw(epoch)
         if logits_of is not None and logits_of.names & set(fresh):
-            return prepared({**{name: x[name] for name in x.keys()}, **fresh})
+            rows = len(next(iter(fresh.values())))  # a validation_split has cut off the last ones
+            return prepared({**{name: x[name][:rows] for name in x.keys()}, **fresh})
         return fresh
 
     if validation_data is not None:

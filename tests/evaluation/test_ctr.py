@@ -251,3 +251,9 @@ class TestCTREvaluation:
     def test_every_must_be_positive(self):
         with pytest.raises(ValueError, match="at least 1 epoch, got 0"):
             CTREvaluation((X, Y), every=0)
+
+
+def test_a_data_set_that_never_ends(model):
+    data = tf.data.Dataset.from_tensor_slices(({n: X[n] for n in ("price", "hist")}, Y)).batch(8)
+    with pytest.raises(ValueError, match="the data set never ends. Give one pass"):
+        evaluate_ctr(model, data.repeat())

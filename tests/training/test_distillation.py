@@ -173,6 +173,15 @@ def test_redrawn_inputs_that_the_teacher_reads_get_new_hints():
     assert abs(history["hint_loss"][0] - wanted) > 0.1 * wanted
 
 
+def test_redrawn_inputs_beside_a_validation_split():
+    teacher, student = large(), small()
+    history = distill(
+        teacher, student, X, Y, epochs=2, verbose=0, validation_split=0.5,
+        redraw=lambda epoch: {"item": np.full(150, epoch + 1)},
+    ).history
+    assert len(history["val_loss"]) == 2
+
+
 def test_shared_lower_layers_are_the_teachers_tables():
     teacher, student = large(), small(optimizer=keras.optimizers.SGD(0.0))
     distill(teacher, student, X, Y, share_lower_layers=True, hint_weight=0, verbose=0)

@@ -55,7 +55,8 @@ def DIN(
 
     Args:
         feature_columns: all columns; the history of item column X is `hist_X`. Negatives
-            (`neg_hist_X`) are left out, and ignored in batches.
+            (`neg_hist_X`, or one `neg_…` that shares X's table) are left out, and ignored in
+            batches.
         behavior_list: names of the item columns that have a history.
         attention_units: hidden widths of the local activation unit.
         normalize: softmax over the real steps; off in the paper, so that the sum keeps the
