@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -14,8 +14,20 @@ def is_source(x: Any) -> bool:
     return isinstance(x, keras.utils.PyDataset | types.GeneratorType)
 
 
-def checked_source(source: Any, checked: Callable[[Any], Any]) -> Any:
-    """The same source, every batch as `checked` returns it."""
+def checked_source(
+    owner: str, source: Any, checked: Callable[[Any], Any], feature_columns: Iterable[Any]
+) -> Any:
+    """The same source, every batch as `checked` returns it.
+
+    Raises:
+        ValueError: batches with texts would come from other processes.
+    """
+    text = next((c.name for c in feature_columns if getattr(c, "dtype", "") == "string"), None)
+    if text is not None and getattr(source, "use_multiprocessing", False):
+        raise ValueError(
+            f"{owner}: use_multiprocessing=True, but TensorFlow cannot hash the texts of {text!r} "
+            "in another process. Leave it out: workers are threads then."
+        )
     if isinstance(source, keras.utils.PyDataset):
         return _CheckedBatches(source, checked)
     return _checked_batches(source, checked)

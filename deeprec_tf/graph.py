@@ -219,10 +219,12 @@ def _inputs_that_layers_name(model: keras.Model, method: str) -> set[str]:
 
 def _inputs_in_step(model: keras.Model) -> Iterator[tuple[str, ...]]:
     for layer in model.layers:
-        joins_steps = isinstance(layer, keras.layers.Concatenate) and layer.axis == -1
-        if not joins_steps and not isinstance(layer, RowNumbers):
+        is_join = isinstance(layer, keras.layers.Concatenate) and layer.axis == -1
+        if not is_join and not isinstance(layer, RowNumbers):
             continue
         for node in layer._inbound_nodes:
+            if is_join and len(node.input_tensors[0].shape) < 3:
+                continue  # one behind the other
             of_each = [
                 [one.name for one in inputs_of([tensor]) if _is_sequence(one)]
                 for tensor in node.input_tensors

@@ -369,7 +369,7 @@ class InputPath(Asides):
                 return (inputs,) if y is None else (inputs, y)
             return inputs, np.ones((len(weights), 1), "float32") if y is None else y, weights
 
-        return checked_source(x, checked)
+        return checked_source(f"{self.name}.{where}", x, checked, self.feature_columns)
 
     def _to_predict(self, batches: Any) -> tuple[Any, Any]:
         """The part that predicts, and the batches of a dataset or source as it reads them."""
@@ -381,7 +381,10 @@ class InputPath(Asides):
             inputs, *_ = keras.utils.unpack_x_y_sample_weight(batch)
             return (model._check_arrays("predict", without(inputs, unused)),)
 
-        return model, checked_source(batches, checked) if self._columns_config else batches
+        if not self._columns_config:
+            return model, batches
+        owner = f"{self.name}.predict"
+        return model, checked_source(owner, batches, checked, model.feature_columns)
 
     def _validation(self, validation_data, batch_size):
         if isinstance(validation_data, tf.data.Dataset):

@@ -108,6 +108,14 @@ def test_a_recall_model_predicts_its_scores_alone_and_takes_weights_without_labe
     model.fit(source((x,)), verbose=0)
 
 
+def test_texts_are_not_hashed_in_another_process():
+    source = Batches((text_batch(), Y), workers=2, use_multiprocessing=True)
+    with pytest.raises(ValueError, match="cannot hash the texts of 'city' in another process"):
+        text_model().fit(source, verbose=0)
+    with pytest.raises(ValueError, match="predict: use_multiprocessing=True, but TensorFlow cannot"):
+        text_model().predict(source, verbose=0)
+
+
 def test_what_a_source_says_of_itself():
     source = Batches((text_batch(), Y), number=3, workers=2)
     model = text_model()
