@@ -74,8 +74,8 @@ def export_retriever(
     Raises:
         TypeError: the encoder is none.
         ValueError: a joint is missing, a name of `exclude` is no history of items, the encoder
-            doesn't know the items, an input's name is no plain word (`user id`, `1st`), or a
-            vector, k or the version is out of place.
+            doesn't know the items, an item has the id 0 where items are excluded, an input's name
+            is no plain word (`user id`, `1st`), or a vector, k or the version is out of place.
 
     Example:
         >>> import tempfile
@@ -174,6 +174,11 @@ class _Retriever(tf.Module):
 def _places(ids: np.ndarray) -> Any:
     """The positions of ids, as a table that a SavedModel holds."""
     kind = tf.string if ids.dtype.kind == "U" else tf.int64
+    if 0 in ids:  # of texts there is none
+        raise ValueError(
+            f"{_OWNER}: an item has the id 0, which is padding where items are excluded. Number "
+            "the items from 1."
+        )
     return tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(
             tf.constant(_plain(ids), kind), tf.range(len(ids), dtype=tf.int64)

@@ -287,6 +287,9 @@ def test_what_cannot_be_exported(tmp_path):
         "exclude names 'hist', which is no history": {"exclude": ["hist"]},
         "exclude_input='user' is an input of": {"exclude_input": "user"},
         "version must be a positive integer": {"version": 0},
+        "an item has the id 0, which is padding where items are excluded": {
+            "items": ItemIndex().build(np.ones((49, 4))), "exclude": "hist_item_id",
+        },
         "holds ids 0..49, the items' are 100..148. Make the index with ItemIndex.of_model": {
             "items": beyond, "exclude": "hist_item_id",
         },
