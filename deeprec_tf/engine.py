@@ -12,18 +12,19 @@ import tensorflow as tf
 from deeprec_tf.array_dataset import EpochOrder
 from deeprec_tf.batch_sources import is_source
 from deeprec_tf.dense_part import can_compile, compiled_forward_and_back, forward_and_back
-from deeprec_tf.features import columns_from_config, columns_to_config
+from deeprec_tf.features import columns_to_config
 from deeprec_tf.graph import (
     columns_of_inputs,
     inputs_of,
     prediction_outputs,
     refuse_taken_names,
 )
-from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, READS, InputPath, without
+from deeprec_tf.input_path import DEFAULT_BATCH_SIZE, InputPath, without
 from deeprec_tf.labels import split_off
 from deeprec_tf.layers.core.prediction import PredictionLayer
 from deeprec_tf.optimizers import RowSparse, sparse_form, sum_repeated_rows
 from deeprec_tf.optimizers.build_optimizer import build_optimizer
+from deeprec_tf.reads import READS
 from deeprec_tf.settled import SettledTables
 from deeprec_tf.task_kinds import ROW_LOSS as ROW_LOSS
 from deeprec_tf.task_losses import TaskLosses
@@ -82,11 +83,6 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
     @shuffle_seed.setter
     def shuffle_seed(self, seed: int | None) -> None:
         self.row_order.seed = self._chosen_seed = seed
-
-    @property
-    def feature_columns(self) -> list:
-        """The columns that the inputs were made from."""
-        return columns_from_config(self._columns_config)
 
     # ---- saving -------------------------------------------------------------------------
 
@@ -257,7 +253,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         self._first_rows.assign(0)
         if validation_data is not None:
             rows = validation_batch_size or batch_size
-            validation_data = self._validation(validation_data, rows)
+            read_again = epochs > 1 and kwargs.get("validation_steps") is None
+            validation_data = self._validation(validation_data, rows, read_again)
         # Several replicas, or a TPU's one, need whole batches: batch statistics over the rows of
         # a replica that got none would be NaN.
         replicas = self.distribute_strategy.num_replicas_in_sync
@@ -298,7 +295,8 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
     ):
         """Evaluates as `keras.Model.evaluate` does; inputs as in `fit`."""
-        x, y, sample_weight = self._prepare("evaluate", x, y, sample_weight, batch_size)
+        if not kwargs.get("_use_cached_eval_dataset"):  # `fit` has prepared what it validates by
+            x, y, sample_weight = self._prepare("evaluate", x, y, sample_weight, batch_size)
         batch_size = None if isinstance(x, tf.data.Dataset) else batch_size
         return super().evaluate(
             x=x, y=y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
@@ -339,7 +337,11 @@ class RecModel(InputPath, TaskLosses, SettledTables, keras.Model):
         model, unused = self._predictor()
         if model is not self:
             return model.predict_on_batch(without(x, unused))
-        return super().predict_on_batch(self._check_arrays("predict_on_batch", x))
+        arrays = self._check_arrays("predict_on_batch", x)
+        if self.distribute_strategy.num_replicas_in_sync > 1:  # Keras gives each of them all rows
+            rows = len(next(iter(arrays.values())))
+            return super().predict(self._batches((arrays,), rows), verbose=0)
+        return super().predict_on_batch(arrays)
 
     def train_step(self, data):
         """One step: loss, gradients with repeated ids summed, update, metrics."""

@@ -10,7 +10,6 @@ import keras
 
 from deeprec_tf.features import FeatureColumn
 from deeprec_tf.layers.core.prediction import PredictionLayer
-from deeprec_tf.layers.core.row_numbers import RowNumbers
 
 _KEEP_NUMBERS = ("Cast", "ExpandDims", "Reshape")  # operations without a dtype policy
 
@@ -196,7 +195,8 @@ def input_facts(model: keras.Model) -> InputFacts:
     """What the layers of a graph ask of its inputs.
 
     A layer that has `left_aligned` or `shares` gives, of what the graph calls the layer with, the
-    tensor whose padding has to stand at the end or whose numbers must lie in 0..1, or None.
+    tensor whose padding has to stand at the end or whose numbers must lie in 0..1, or None. One
+    with a true `side_by_side` takes sequences of one number of steps.
     """
     return InputFacts(
         left_aligned=frozenset(_inputs_that_layers_name(model, "left_aligned")),
@@ -217,22 +217,25 @@ def _inputs_that_layers_name(model: keras.Model, method: str) -> set[str]:
     return names
 
 
-def _inputs_in_step(model: keras.Model) -> Iterator[tuple[str, ...]]:
+def _inputs_in_step(model: keras.Model) -> list[tuple[str, ...]]:
+    groups: dict[str, list[str]] = {}  # by name of an input; those of a group share the list
     for layer in model.layers:
-        is_join = isinstance(layer, keras.layers.Concatenate) and layer.axis == -1
-        if not is_join and not isinstance(layer, RowNumbers):
+        is_join = getattr(layer, "axis", None) == -1 and isinstance(layer, keras.layers.Concatenate)
+        is_join |= isinstance(layer, keras.layers.Add | keras.layers.Multiply)
+        if not is_join and not getattr(layer, "side_by_side", False):
             continue
         for node in layer._inbound_nodes:
             if is_join and len(node.input_tensors[0].shape) < 3:
                 continue  # one behind the other
-            of_each = [
-                [one.name for one in inputs_of([tensor]) if _is_sequence(one)]
-                for tensor in node.input_tensors
-                if _is_sequence(tensor)
-            ]
-            names = dict.fromkeys(names[0] for names in of_each if len(names) == 1)
-            if len(names) > 1:
-                yield tuple(names)
+            together: list[list[str]] = []
+            for tensor in filter(_is_sequence, node.input_tensors):
+                names = [one.name for one in inputs_of([tensor]) if _is_sequence(one)]
+                if names and (len(names) == 1 or set(names) <= set(groups.get(names[0], ()))):
+                    together.append(groups.get(names[0], names))
+            merged = list(dict.fromkeys(name for names in together for name in names))
+            if len(merged) > 1:
+                groups |= dict.fromkeys(merged, merged)
+    return [tuple(names) for name, names in groups.items() if name == names[0]]
 
 
 def _is_sequence(tensor: Any) -> bool:

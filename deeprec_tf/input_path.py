@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from types import GeneratorType
 from typing import Any
 
 import keras
@@ -10,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.array_dataset import array_dataset, unpacked
-from deeprec_tf.asides import Asides
 from deeprec_tf.batch_sources import checked_source, is_source
 from deeprec_tf.batches import check_alignment, check_batch, first_row_beyond
 from deeprec_tf.dataset_guards import (
@@ -28,13 +28,12 @@ from deeprec_tf.dataset_guards import (
     within_shares,
 )
 from deeprec_tf.features import VarLenSparseFeat, input_specs
-from deeprec_tf.graph import InputFacts, input_facts
 from deeprec_tf.labels import clean_labels, clean_weights
 from deeprec_tf.model_input import model_input
+from deeprec_tf.reads import Reads
 from deeprec_tf.string_keys import string_keys, string_keys_of_array
 
 DEFAULT_BATCH_SIZE = 256
-READS = ("feature_columns", "ignored_inputs", "positive_item")
 _AS_SHARES = "What a user did lies in 0..1: of a rating, give whether it is good."
 _LARGEST = float(np.finfo("float16").max)
 
@@ -51,27 +50,8 @@ def _hashed(values: Any) -> Any:
     return string_keys_of_array(values) if is_array else string_keys(values)
 
 
-class InputPath(Asides):
+class InputPath(Reads):
     """Checks arrays against the columns, lifts labels and makes datasets; a part of `RecModel`."""
-
-    _columns_config: list[Any]
-    _ignored_inputs: list[str]
-    _positive_item: Any
-
-    def _set_reads(
-        self, feature_columns: Any = (), ignored_inputs: Any = (), positive_item: Any = None
-    ) -> None:
-        self._columns_config, self._ignored_inputs = list(feature_columns), list(ignored_inputs)
-        self._positive_item = positive_item
-
-    def _reads(self) -> dict[str, Any]:
-        """What the batches are read by, as a config."""
-        return dict(
-            zip(
-                READS, (self._columns_config, self._ignored_inputs, self._positive_item),
-                strict=True,
-            )
-        )
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The outputs for a batch of tensors; texts are hashed, nothing is checked."""
@@ -89,14 +69,6 @@ class InputPath(Asides):
                 "replicas: TensorFlow can't gather the gradients of tables in that loop. Compile "
                 "with steps_per_execution=1."
             )
-
-    def _facts(self) -> InputFacts:
-        """What the graph asks of its inputs; found once, for a graph stays as it is."""
-        found = getattr(self, "_input_facts", None)
-        if found is None:
-            found = input_facts(self)
-            self.keep_aside("_input_facts", found)
-        return found
 
     def _is_arrays(self, x: Any) -> bool:
         return hasattr(x, "keys") and bool(self._columns_config)
@@ -307,6 +279,7 @@ class InputPath(Asides):
         """The function that guards the inputs of a batch, of those that `reads` has."""
         specs = input_specs(self.feature_columns)
         facts = reads._facts()
+        groups = reads._in_step()
         shares = self._shares(reads)
         aligned = {column.name: in_groups for column, in_groups in reads._aligned()}
 
@@ -334,7 +307,7 @@ class InputPath(Asides):
                     x[name] = left_aligned(owner, name, x[name], aligned[name])
                 if name == self._positive_item and self.has_row_loss:
                     x[name] = positive(owner, name, x[name])
-            for names in facts.in_step:
+            for names in groups:
                 x |= in_step(owner, names, x)
             return x
 
@@ -386,7 +359,7 @@ class InputPath(Asides):
         owner = f"{self.name}.predict"
         return model, checked_source(owner, batches, checked, model.feature_columns)
 
-    def _validation(self, validation_data, batch_size):
+    def _validation(self, validation_data, batch_size, read_again=False):
         if isinstance(validation_data, tf.data.Dataset):
             return self._prepare_dataset("fit(validation_data)", validation_data)
         if isinstance(validation_data, tuple | list) and len(validation_data) in (2, 3):
@@ -395,4 +368,10 @@ class InputPath(Asides):
                 return self._dataset(
                     "fit(validation_data)", x, y, weight[0] if weight else None, batch_size
                 )
+        if isinstance(validation_data, GeneratorType) and read_again:
+            raise ValueError(
+                f"{self.name}.fit: validation_data is a generator, which is used up after one "
+                "epoch. Give a keras.utils.PyDataset or a tf.data.Dataset, or validation_steps "
+                "where it never ends."
+            )
         return self._source("fit(validation_data)", validation_data)

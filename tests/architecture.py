@@ -16,7 +16,8 @@ CORE = {"features", "numeric", "batches", "graph", "array_dataset", "registry", 
         "tables", "dense_part", "input_path", "interactions", "text", "candidates", "recall",
         "item_side", "recall_loss", "sequence_recall", "graph_recall", "settled", "multitask",
         "task_kinds", "task_losses", "task_gradients", "identifiers", "generative",
-        "code_models", "text_items", "dataset_guards", "model_input", "batch_sources"}  # fmt: skip
+        "code_models", "text_items", "dataset_guards", "model_input", "batch_sources",
+        "reads"}  # fmt: skip
 ABOVE_MODELS = CORE | {"data", "training", "evaluation", "export", "retrieval"}
 
 # For each module: which of our modules (dotted: only what is below) and which third parties it
@@ -37,14 +38,15 @@ RULES = {
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
     "graph": ({"layers", "features"}, NUMERIC, set()),
     "dataset_guards": ({"batches", "features", "labels"}, {"tensorflow"}, set()),
+    "reads": ({"asides", "features", "graph"}, set(), set()),
     "input_path": (
-        {"batches", "array_dataset", "features", "graph", "string_keys", "labels",
-         "dataset_guards", "model_input", "asides", "batch_sources"},
+        {"batches", "array_dataset", "features", "string_keys", "labels", "dataset_guards",
+         "model_input", "batch_sources", "reads"},
         NUMERIC | {"tensorflow"}, set(),
     ),
     "batch_sources": (set(), {"keras"}, set()),
     "engine": (
-        {"batch_sources", "optimizers", "features", "graph", "array_dataset", "input_path",
+        {"batch_sources", "reads", "optimizers", "features", "graph", "array_dataset", "input_path",
          "labels", "dense_part", "settled", "layers.core.prediction", "task_losses", "task_kinds"},
         NUMERIC | {"tensorflow"}, set(),
     ),

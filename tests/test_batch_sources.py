@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
 from deeprec_tf.models import BST, DIEN, DSSM, DeepFM
@@ -122,3 +123,27 @@ def test_what_a_source_says_of_itself():
     history = model.fit(source, epochs=2, verbose=0)
     assert source.begun == 2 and len(history.history["loss"]) == 2
     assert int(model.optimizer.iterations) == 6
+
+
+@pytest.mark.parametrize("form", ["arrays", "dataset", "PyDataset", "split"])
+def test_texts_in_what_validates(form):
+    """Keras hands what `fit` has prepared to `evaluate` again."""
+    model, x = text_model(), text_batch()
+    data = tf.data.Dataset.from_tensor_slices((x, Y)).batch(2)
+    options = {
+        "arrays": {"validation_data": (x, Y)}, "dataset": {"validation_data": data},
+        "PyDataset": {"validation_data": Batches((x, Y))}, "split": {"validation_split": 0.5},
+    }[form]  # fmt: skip
+    history = model.fit(x, Y, epochs=2, verbose=0, **options).history
+    rows = slice(2, None) if form == "split" else slice(None)
+    wanted = model.evaluate({n: v[rows] for n, v in x.items()}, Y[rows], verbose=0)
+    assert history["val_loss"][-1] == pytest.approx(wanted[0], abs=1e-5)
+
+
+def test_a_generator_validates_one_epoch():
+    model = text_model()
+    with pytest.raises(ValueError, match="is a generator, which is used up after one epoch"):
+        model.fit(
+            text_batch(), Y, epochs=2, validation_data=rows_of((text_batch(), Y)), verbose=0
+        )
+    model.fit(text_batch(), Y, validation_data=rows_of((text_batch(), Y)), verbose=0)

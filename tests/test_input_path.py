@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
+from deeprec_tf import DenseFeat, SparseFeat, VarLenDenseFeat, VarLenSparseFeat
 from deeprec_tf.graph import input_facts
-from deeprec_tf.models import BST, DIEN, DIN, DSIN, LR, DeepFM, SASRec, SharedBottom
+from deeprec_tf.models import BST, DIEN, DIN, DSIN, HSTU, LR, DeepFM, SASRec, SharedBottom
 from deeprec_tf.recall import next_item_columns
 from tests.contract.checks import dtype_policy
 from tests.models.samples import COLUMNS, ITEM, ITEMS, PRICE, WITH_NEGATIVES, batch, history
@@ -617,3 +617,34 @@ def test_a_call_takes_texts():
     for given in (x, tensors):
         np.testing.assert_allclose(model(given), wanted, atol=1e-6)
     np.testing.assert_allclose(tf.function(model)(tensors), wanted, atol=1e-6)
+
+
+def test_weights_of_other_steps_than_their_ids():
+    past = VarLenSparseFeat(SparseFeat("past", 9, embedding_dim=4), maxlen=5, weight_name="weight")
+    model = LR([past])
+    x = {"past": np.ones((4, 5), int), "weight": np.ones((4, 1), "float32")}
+    data = tf.data.Dataset.from_tensor_slices((x, Y)).batch(2)
+    with pytest.raises(ValueError, match="'weight' has 1 steps, 'past' has 5. They go side"):
+        model.fit(data, verbose=0)
+
+
+@pytest.mark.parametrize("name", ["hist_action", "hist_time"])
+@pytest.mark.parametrize("ranks", [True, False])
+def test_what_stands_beside_the_steps_of_hstu(name, ranks):
+    """One action was broadcast over the history, in silence."""
+    columns = [
+        VarLenSparseFeat(SparseFeat("hist_item_id", 9, embedding_name="item_id"), 6),
+        VarLenDenseFeat("hist_action", 6), VarLenDenseFeat("hist_time", 6, dtype="int64"),
+        DenseFeat("time", dtype="int64"),
+    ]  # fmt: skip
+    model = HSTU(
+        columns, [SparseFeat("item_id", 9)], mode="ranking" if ranks else "retrieval",
+        transformer_params={"num_layers": 1, "num_heads": 1},
+    )  # fmt: skip
+    x = {
+        "item_id": np.arange(1, 5), "hist_item_id": np.ones((4, 3), int),
+        "hist_action": np.ones((4, 3)), "hist_time": np.ones((4, 3), int), "time": np.arange(4) + 1,
+    }  # fmt: skip
+    model.predict(x, verbose=0)
+    with pytest.raises(ValueError, match=f"'{name}' has 1 steps|'{name}' has 1. They go side by"):
+        model.predict({**x, name: x[name][:, :1]}, verbose=0)

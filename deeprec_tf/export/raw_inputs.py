@@ -170,7 +170,7 @@ def _refuse_larger_vocabularies(
     category_of |= {history.column.name: history.category for history in histories}
     for column in getattr(model, "feature_columns", ()):
         known = ids.get(category_of.get(column.name, ""))
-        rows = getattr(column, "vocabulary_size", None)
+        rows = None if getattr(column, "use_hash", True) else column.vocabulary_size
         if known is not None and rows is not None and known > rows:
             raise ValueError(
                 f"{owner}: the encoder has ids 0..{known - 1} of {column.name!r}, the model's "

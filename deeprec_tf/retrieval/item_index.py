@@ -202,6 +202,7 @@ class ItemIndex:
         arrays = {name: np.asarray(items[name]) for name in inputs}
         row_count(f"{_OWNER}: items", arrays)
         is_item = items_among(tower, arrays, ids if isinstance(ids, str) else None)
+        is_own = isinstance(ids, str) and ids in inputs
         if isinstance(ids, str):
             if ids not in items:
                 raise ValueError(
@@ -215,7 +216,7 @@ class ItemIndex:
             ids = ids[is_item]
         vectors = tower.predict(arrays, batch_size=batch_size, verbose=0)[ITEM_VECTOR]
         index = cls(backend).build(vectors, ids)
-        first = columns[0].name if columns else ""
+        first = columns[0].name if columns and not is_own else ""
         own = arrays.get(first, ids)
         if len(np.unique(own)) == len(own) and not np.array_equal(own, ids):
             own = key_array(_OWNER, first, own)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from deeprec_tf.engine import RecModel, part_of
@@ -107,7 +108,7 @@ def distill(
         fresh = redraw(epoch)
         if logits_of is not None and logits_of.names & set(fresh):
             rows = len(next(iter(fresh.values())))  # a validation_split has cut off the last ones
-            return prepared({**{name: x[name][:rows] for name in x.keys()}, **fresh})
+            return prepared({**{name: np.asarray(x[name])[:rows] for name in x.keys()}, **fresh})
         return fresh
 
     if validation_data is not None:

@@ -215,6 +215,8 @@ def test_an_encoder_that_has_grown_since_is_refused(tmp_path):
     with pytest.raises(ValueError, match=message):
         export_saved_model(model, tmp_path / "b", encoder=encoder)
     assert not (tmp_path / "b").exists()
+    hashed = DeepFM([SparseFeat("item", 3, use_hash=True)], hidden_units=(2,))
+    export_saved_model(hashed, tmp_path / "c", encoder=encoder)
 
 
 def test_a_tower_takes_raw_histories(sample, tmp_path):

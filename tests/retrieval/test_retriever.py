@@ -273,6 +273,19 @@ def test_answers_of_another_name_than_histories_have(kind, tmp_path):
         assert not np.isin(got["ids"], seen).any()
 
 
+def test_histories_of_the_column_that_names_the_answers(tmp_path):
+    """Not of the tower's first, which here is another."""
+    def column(name, table):
+        return SparseFeat(name, 10, embedding_dim=4, embedding_name=table)
+
+    past = VarLenSparseFeat(column("hist_item_id", "item_id"), 4)
+    model = two_towers([past], [column("sku", "sku"), column("item_id", "item_id")])
+    items = {"item_id": np.arange(1, 10), "sku": np.arange(9, 0, -1)}
+    folder = export_retriever(model, items, tmp_path, k=7, ids="item_id", exclude="hist_item_id")
+    found = load_saved_model(folder)({"hist_item_id": [[1, 2, 0, 0]]})["ids"]
+    assert sorted(found[0].tolist()) == list(range(3, 10))
+
+
 # ---- errors ------------------------------------------------------------------------------
 
 

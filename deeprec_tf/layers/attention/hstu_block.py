@@ -51,6 +51,8 @@ class HSTUBlock(keras.layers.Layer):
         Generative Recommendations, ICML 2024.
     """
 
+    side_by_side = True
+
     def __init__(
         self, num_heads, head_size, *, places, normalizer=None, window=None, prefix=0, dropout=0.0,
         **kwargs,
@@ -62,10 +64,8 @@ class HSTUBlock(keras.layers.Layer):
                 f"{head_size}."
             )
         self.num_heads, self.head_size = num_heads, head_size
-        self.places = places
-        self.normalizer = normalizer
-        self.window, self.prefix = window, prefix
-        self.dropout = dropout
+        self.places, self.normalizer = places, normalizer
+        self.window, self.prefix, self.dropout = window, prefix, dropout
         policy = self.dtype_policy
         self.bias = RelativeBias(places, window=window, prefix=prefix, name="bias", dtype=policy)
         self.norm_input, self.norm_attended = (

@@ -24,6 +24,8 @@ class RowNumbers(keras.layers.Layer):
         int32 tensor (..., columns); int64 where the variable has 2^31 rows or more.
     """
 
+    side_by_side = True
+
     def __init__(self, offsets, sizes, total, **kwargs):
         super().__init__(**kwargs)
         self.offsets, self.sizes, self.total = list(offsets), list(sizes), int(total)

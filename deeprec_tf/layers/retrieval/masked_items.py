@@ -43,6 +43,8 @@ class OneMoreStep(keras.layers.Layer):
         Tensor (B, T + 1) or (B, T + 1, D) of the dtype of `sequence`.
     """
 
+    side_by_side = True
+
     def call(self, sequence, step, is_last):
         """Applies the layer."""
         longer = ops.concatenate([sequence, ops.zeros_like(sequence[:, :1])], axis=1)

@@ -26,6 +26,8 @@ class NextStep(keras.layers.Layer):
         [[6, 9, 0]]
     """
 
+    side_by_side = True
+
     def call(self, sequence, last, mask):
         """Applies the layer."""
         ahead = ops.concatenate([sequence[:, 1:], ops.zeros_like(sequence[:, :1])], axis=1)

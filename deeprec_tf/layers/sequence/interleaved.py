@@ -21,6 +21,8 @@ class Interleaved(keras.layers.Layer):
         [[1, 3, 2, 4]]
     """
 
+    side_by_side = True
+
     def call(self, first, second):
         """Applies the layer."""
         pairs = ops.stack([first, second], axis=2)

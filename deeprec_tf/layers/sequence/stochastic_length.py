@@ -104,6 +104,8 @@ class TakenSteps(keras.layers.Layer):
         Tensor of the shape and dtype of `sequence`, 0 where there is no step.
     """
 
+    side_by_side = True
+
     def call(self, sequence, places, mask, training=False):
         """Applies the layer."""
         if not training:

@@ -33,6 +33,8 @@ class TargetDistance(keras.layers.Layer):
         ValueError: a size below 1, or only one of the two times.
     """
 
+    side_by_side = True
+
     def __init__(self, num_positions, width, *, time_unit=86400, **kwargs):
         super().__init__(autocast=False, **kwargs)  # times do not fit half precision
         if num_positions < 1 or width < 1 or time_unit <= 0:

@@ -40,6 +40,8 @@ class TextEncoder(keras.layers.Layer):
             is out of range.
     """
 
+    side_by_side = True
+
     def __init__(
         self, backbone, *, pooling="mean", trainable_layers="all", lora_rank=None,
         token_offset=0, exact_gelu=None, **kwargs,
