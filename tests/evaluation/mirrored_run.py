@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deeprec_tf import DenseFeat
 from deeprec_tf.evaluation import CTREvaluation, evaluate_ctr
+from deeprec_tf.models import LR
 from deeprec_tf.training import strategy
 
 
@@ -34,3 +36,13 @@ if __name__ == "__main__":
         np.testing.assert_allclose(list(scores.values()), list(expected.values()), rtol=1e-6)
     history = two.fit(x, y, batch_size=8, verbose=0, callbacks=[CTREvaluation((x, y))]).history
     np.testing.assert_allclose(history["val_auc"], evaluate_ctr(two, x, y)["auc"])
+
+    # A row once, where Keras's predict_on_batch gives each replica all of them.
+    columns = [DenseFeat("x", 2)]
+    alone = LR(columns)
+    with strategy("mirrored").scope():
+        shared = LR(columns)
+    shared.set_weights(alone.get_weights())
+    np.testing.assert_allclose(
+        shared.predict_on_batch(x), alone.predict_on_batch(x), atol=1e-6
+    )
