@@ -272,7 +272,8 @@ def _checked_histories(
                 f"{words[not is_text]}. Give the items' ids as the model reads them: ids='...'."
             )
         size = None if getattr(column, "use_hash", True) else column.vocabulary_size
-        if size is not None and not np.isin(index.model_ids, np.arange(size)).any():
+        own = index.model_ids
+        if size is not None and not ((own >= 0) & (own < size)).any():
             raise ValueError(
                 f"{_OWNER}: {name!r} holds ids 0..{size - 1}, the items' are "
                 f"{index.model_ids.min()}..{index.model_ids.max()}. Make the index with "
