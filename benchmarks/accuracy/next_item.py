@@ -197,6 +197,12 @@ FULL_SIZE = {
         "SASRec", {**SASREC, "original": True, "dropout": 0.1}, rate=RATE, beta_2=0.999, epochs=100,
         remark="the paper's block, dropout .1, Adam at 1e-3 and .999, at most 100 epochs",
     ),
+    "SASRec, original block, falling rate": Run(
+        "SASRec", {**SASREC, "original": True, "dropout": 0.1}, rate=RATE, beta_2=0.999, epochs=100,
+        steady=50,
+        remark="the same, but that the rate falls in a straight line from the 50th epoch to 0 at "
+        "the 100th",
+    ),
     "SASRec, falling rate": Run(
         "SASRec", SASREC, epochs=60, steady=20,
         remark="the rate falls in a straight line from the 20th epoch to 0 at the 60th",
