@@ -128,7 +128,7 @@ class ColaRecRows:
     an item are some that have it, never the row's own.
 
     What is drawn for training has no order. The contexts of the trained model hold the newest
-    items, newest first, where the times are known.
+    items, oldest first, where the times are known.
 
     Args:
         interactions: pairs of user and item of the training part (N, 2), or a DataFrame with
@@ -213,7 +213,7 @@ class ColaRecRows:
     def contexts(self, users: Any, maxlen: int) -> dict[str, np.ndarray]:
         """What the trained model is asked with: users and up to `maxlen` of their items.
 
-        The newest ones, newest first, where times are known, those of one time in random order;
+        The newest ones, oldest first, where times are known, those of one time in random order;
         else some at random, always the same.
 
         Args:
@@ -222,10 +222,10 @@ class ColaRecRows:
         """
         users = np.asarray(users, "int64")
         by_chance = np.random.default_rng((self.seed, 2**31)).random(len(self.items))
-        newest = self.items[np.lexsort((by_chance, -self._times, self.users))]
-        start = np.searchsorted(self.users, users)
-        counts = np.searchsorted(self.users, users, side="right") - start
-        history = padded_windows(newest, start, np.minimum(counts, maxlen), maxlen)
+        by_time = self.items[np.lexsort((by_chance, self._times, self.users))]
+        end = np.searchsorted(self.users, users, side="right")
+        counts = np.minimum(end - np.searchsorted(self.users, users), maxlen)
+        history = padded_windows(by_time, end - counts, counts, maxlen)
         return {"user_id": users.astype("int32"), "hist_item_id": history.astype("int32")}
 
     def _negatives(self, generator):

@@ -109,16 +109,16 @@ def test_all_training_items_are_the_context_of_the_trained_model():
     assert ColaRecRows(PAIRS, CODES).contexts(users, 2)["hist_item_id"].shape == (3, 2)
 
 
-def test_the_newest_items_stand_first_where_times_are_known():
+def test_the_newest_items_stand_last_where_times_are_known():
     log = pd.DataFrame(
         {"user_id": [1, 2, 1, 1, 1, 2, 1], "item_id": [4, 9, 2, 7, 5, 1, 2],
          "time": [30, 1, 10, 20, 40, None, 50]}
     )  # fmt: skip
     users = np.array([2, 1, 3])
     rows = ColaRecRows(log, CODES)
-    wanted = [[9, 1, 0, 0, 0], [2, 5, 4, 7, 0], [0] * 5]  # item 2 counts by its later time
+    wanted = [[1, 9, 0, 0, 0], [7, 4, 5, 2, 0], [0] * 5]  # item 2 counts by its later time
     assert rows.contexts(users, 5)["hist_item_id"].tolist() == wanted
-    assert rows.contexts(users, 2)["hist_item_id"].tolist() == [row[:2] for row in wanted]
+    assert rows.contexts(users, 2)["hist_item_id"].tolist() == [[1, 9], [5, 2], [0, 0]]
     days = log.assign(day=pd.to_datetime(log["time"], unit="D")).drop(columns="time")
     named = ColaRecRows(days, CODES, time="day").contexts(users, 5)
     assert named["hist_item_id"].tolist() == wanted

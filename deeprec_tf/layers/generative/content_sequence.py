@@ -9,12 +9,16 @@ TASKS = ("item", "user")
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class ContentSequence(keras.layers.Layer):
-    """Task, users' atoms, each item's atom and its text, end: real ones next to each other.
+    """What a user has, or what an item is, step by step: real steps next to each other.
+
+    "user": task, users' atoms, each item's atom and its text, end. "item": task, the item's atom
+    and its text, users' atoms, end.
 
     Each vector gets that of its input position: 1 the task, 2 users, 3 an item's atom and from 4 on
     its text, anew at every item, 0 the end, which is nothing but its position. What is longer than
-    `maxlen` is cut behind `maxlen - 1` steps, as by the paper's authors: the last items go whole,
-    atoms and texts, one before them may lose the rest of its text, and the end stays.
+    `maxlen` is cut behind `maxlen - 1` steps, as by the paper's authors, and the end stays: of a
+    user the last items go whole, atoms and texts, and one before them may lose the rest of its
+    text; of an item the last users go.
 
     Args:
         num_tokens: tokens W of an item's text; 0 without texts.
@@ -75,11 +79,13 @@ class ContentSequence(keras.layers.Layer):
 
         nothing = ops.zeros_like(users[:, :1])
         of_task = ops.cast(self.tasks, items.dtype)[TASKS.index(task)] + positions[TASK]
+        parts = [(users + positions[USER], users_mask), (contents, real)]
+        vectors, masks = zip(*(parts if task == "user" else parts[::-1]), strict=True)
         sequence = ops.concatenate(
-            [nothing + of_task, users + positions[USER], contents, nothing + positions[END]], axis=1
+            [nothing + of_task, *vectors, nothing + positions[END]], axis=1
         )
         always = ops.ones_like(users_mask[:, :1])
-        before = ops.concatenate([always, users_mask, real], axis=1)
+        before = ops.concatenate([always, *masks], axis=1)
         has_room = ops.cumsum(ops.cast(before, "int32"), axis=1) < self.maxlen
         mask = ops.concatenate([ops.logical_and(before, has_room), always], axis=1)
         return self._packed(sequence, mask)

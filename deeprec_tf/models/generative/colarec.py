@@ -76,8 +76,9 @@ def ColaRec(
     prefix (`near_item_id`), and some users of each of the three (`item_users`, `neg_item_users`,
     `near_item_users`); `deeprec_tf.data.ColaRecRows` draws them. Users and items count from 1.
     The exported model takes `user_id` and `hist_item_id` and answers with `ids` and `scores`. Items
-    of the context stand newest first where their order is known: what does not fit into a sequence
-    is cut off at its end, whole items with their atoms, and the text of the one that fits in part.
+    of the context stand oldest first where their order is known, and are read newest first: what
+    does not fit into a sequence is cut off at its end, the oldest items whole, with their atoms,
+    and the text of the one that fits in part.
 
     Args:
         item_codes: identifiers of all items, `ItemCodes` or an array (V, L) with row 0 zeros; see
@@ -192,7 +193,8 @@ def ColaRec(
     )
     history = inputs["hist_item_id"]
     table = codebooks(tokens_of(history), whole=True)
-    states, mask, user = encoded(history, one(inputs["user_id"]), "user")
+    newest_first = keras.ops.flip(history, axis=1)
+    states, mask, user = encoded(newest_first, one(inputs["user_id"]), "user")
     recommended = decoder(
         states, mask, table, tokens_of(inputs["item_id"]), seen=history
     )  # (B, L)

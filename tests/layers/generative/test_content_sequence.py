@@ -18,8 +18,12 @@ ARGUMENTS = (ITEMS, ITEMS_MASK, USERS, USERS_MASK, TEXTS, TEXTS_MASK)
 
 def twin(row, task, tasks, positions, with_texts=True):
     """The vectors of one row, one after the other."""
-    steps = [tasks[task] + positions[1]]
-    steps += [u + positions[2] for u, real in zip(USERS[row], USERS_MASK[row], strict=True) if real]
+    steps, end = [tasks[task] + positions[1]], [positions[0]]
+    users = [u + positions[2] for u, real in zip(USERS[row], USERS_MASK[row], strict=True) if real]
+    if task:
+        steps += users
+    else:
+        end = [*users, *end]
     for item in range(2):
         if not ITEMS_MASK[row, item]:
             continue
@@ -28,7 +32,7 @@ def twin(row, task, tasks, positions, with_texts=True):
             for word in range(3):
                 if TEXTS_MASK[row, item, word]:
                     steps.append(TEXTS[row, item, word] + positions[4 + word])
-    return [*steps, positions[0]]
+    return [*steps, *end]
 
 
 def built(num_tokens=3, maxlen=50):
@@ -66,6 +70,20 @@ def test_what_is_too_long_loses_its_last_items_and_keeps_its_end(maxlen):
     whole = twin(0, 1, weights["tasks"], weights["positions"])
     assert len(whole) == 10
     np.testing.assert_allclose(sequence[0], [*whole[: maxlen - 1], whole[-1]], rtol=1e-5)
+
+
+def test_an_item_that_is_too_long_loses_users():
+    layer, weights = built(maxlen=7)
+    sequence, mask = layer(
+        ITEMS[:, :1], ITEMS_MASK[:, :1], USERS, USERS_MASK, TEXTS[:, :1], TEXTS_MASK[:, :1],
+        task="item",
+    )  # fmt: skip
+    assert mask[0].numpy().all()
+    positions = weights["positions"]
+    wanted = [weights["tasks"][0] + positions[1], ITEMS[0, 0] + positions[3]]
+    wanted += [TEXTS[0, 0, word] + positions[4 + word] for word in range(3)]
+    wanted += [USERS[0, 0] + positions[2], positions[0]]
+    np.testing.assert_allclose(sequence[0], wanted, rtol=1e-5)
 
 
 def test_the_order_of_items_changes_nothing_but_places():

@@ -112,14 +112,18 @@ def sequence(model, items, users, task, content=True):
     weights = weights_of(model, "content")
     atoms, of_users = table_values(model, "item_id"), table_values(model, "user_id")
     positions = weights["positions"]
-    steps = [weights["tasks"][task] + positions[1]]
-    steps += [of_users[user] + positions[2] for user in users if user]
-    for item in (i for i in items if i):
+    steps, end = [weights["tasks"][task] + positions[1]], [positions[0]]
+    buyers = [of_users[user] + positions[2] for user in users if user]
+    if task:
+        steps += buyers
+    else:
+        end = [*buyers, *end]
+    for item in (i for i in items[::-1] if i):  # newest first
         steps.append(atoms[item] + positions[3])
         if content:
             words = table_values(model, "tokens")
             steps += [words[t] + positions[4 + w] for w, t in enumerate(TOKENS[item]) if t]
-    return np.array([*steps, positions[0]], "float64")
+    return np.array([*steps, *end], "float64")
 
 
 def test_hidden_items_are_never_answered(tmp_path):
@@ -238,7 +242,7 @@ def test_presets_read_as_many_items_as_fit_into_a_sequence(preset, items, words,
     def score(place=None):
         history = some.copy()
         if place is not None:
-            history[:, place:] = ITEMS
+            history[:, : items - place] = ITEMS
         return float(model.predict({**x, "hist_item_id": history}, verbose=0)[0, 0])
 
     assert score(fit) == pytest.approx(score(), rel=1e-5)
