@@ -17,7 +17,7 @@ from deeprec_tf.features import (
 )
 from deeprec_tf.inputs import Tables, Tensors, embedding_lookup
 from deeprec_tf.layers.core.table_embedding import TableEmbedding
-from deeprec_tf.layers.retrieval.all_items import AllIds, ItemFeatures
+from deeprec_tf.layers.retrieval.all_items import AllIds, ItemFeatures, KeepTogether
 from deeprec_tf.layers.retrieval.flat_items import FlatItems, ItemsInPlace
 from deeprec_tf.roles import HISTORY_PREFIX, NEGATIVE_PREFIX, split_given
 from deeprec_tf.tables import EmbeddingTables, build_embedding_layers
@@ -97,6 +97,7 @@ class ItemSide:
         self.ids = inputs[self.id_column.name]  # (B,)
         self.size = self.id_column.vocabulary_size
         self._features = self._feature_layers({} if item_table is None else item_table)
+        self._unread = dict(self._features)  # those that no part of the graph has looked up yet
 
     def _feature_layers(self, item_table: Mapping[str, Any]) -> dict[str, ItemFeatures]:
         layers = {}
@@ -171,7 +172,19 @@ class ItemSide:
                 )
             for name in input_specs([column]):  # its lengths and weights, too
                 features[name] = self._features[name](ids)
+                self._unread.pop(name, None)
         return features
+
+    def keeping_table(self, losses: Any) -> Any:
+        """The losses as they are, from a layer that has the model hold its whole `item_table`.
+
+        Losses that need no other items look none of it up, but index and evaluation read it.
+        """
+        if not self._unread:
+            return losses
+        rows = [layer(self.ids) for layer in self._unread.values()]
+        self._unread = {}
+        return KeepTogether(name="item_table")(losses, *rows)
 
     def vectors_of(self, ids: Any) -> Any:
         """The vectors of some ids: (...) to (..., D)."""

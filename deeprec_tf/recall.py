@@ -26,6 +26,7 @@ from deeprec_tf.layers.core.unit_length import UnitLength
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
 from deeprec_tf.multitask import TaskTypes, balanced
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall_loss import loss_against
 from deeprec_tf.roles import NEGATIVE_PREFIX, histories_of, split_by_role
 from deeprec_tf.task_kinds import RETRIEVAL, ROW_LOSS, kind_of
@@ -44,11 +45,17 @@ def next_item_columns(
     Returns:
         The columns of the user, `hist_item_id`, and those of the item, `item_id`.
 
+    Raises:
+        ValueError: a number that is no whole one from 1 on.
+
     Example:
         >>> users, items = next_item_columns(100, maxlen=20, embedding_dim=16)
         >>> users[0].name, items[0].vocabulary_size
         ('hist_item_id', 101)
     """
+    check_whole_numbers(
+        "next_item_columns", item_num=item_num, maxlen=maxlen, embedding_dim=embedding_dim
+    )
     item = SparseFeat("item_id", item_num + 1, embedding_dim=embedding_dim)
     history = SparseFeat(
         "hist_item_id", item_num + 1, embedding_dim=embedding_dim, embedding_name="item_id"
@@ -178,7 +185,13 @@ def tower_layers(
     unit_length: bool = True,
 ) -> list[Any]:
     """The layers of one of two towers: an MLP, a linear map to the last width, length 1."""
-    *inner_units, width = checked_widths(f"{side}_tower", hidden_units)
+    widths = checked_widths(f"{side}_tower", hidden_units)
+    if not widths:
+        raise ValueError(
+            f"{side}_tower: hidden_units is empty, but its last number is the width of the "
+            "vectors. Give at least that."
+        )
+    *inner_units, width = widths
     layers = [
         MLP(inner_units, activation=activation, dropout=dropout, name=f"{side}_tower"),
         keras.layers.Dense(width, use_bias=False, name=f"{side}_projection"),
@@ -244,6 +257,7 @@ def recall_model(
     sets = candidate_sets(negatives, owner=items.owner)
     _check_given(items, sets, feature_columns)
     row_loss = row_losses(items, sets, loss, temperature, queries, labels, positives, seen)
+    row_loss = items.keeping_table(row_loss)
     score = PredictionLayer("regression", use_bias=False, name="score")(
         DotScore()(user_vector, item_vector)
     )  # (B, 1)

@@ -34,7 +34,7 @@ def loss_against(
         if isinstance(one, InBatch):
             ids, vectors = _of_batch(one, labels, positives, f"memory_{place}")
         elif isinstance(one, Given):
-            candidates.append(items.given_negatives(labels))
+            candidates.append(items.given_negatives(labels))  # their correction is below
             continue
         else:
             ids = SampledItems(
@@ -50,13 +50,17 @@ def loss_against(
         candidates.append((ids, vectors, of_candidates))
         if positive_log_q is None and corrects_positive:
             positive_log_q = of_labels
-    # Given ones are there for certain: a correction of 0, which goes with all others.
     drawn = [c for c, one in zip(candidates, sets, strict=True) if not isinstance(one, Given)]
     if len({len(one) for one in drawn}) > 1:
         raise ValueError(
             f"{items.owner}: some of the negatives are corrected for how they are drawn and some "
             "not, so their scores do not compare. Give InBatch counts, or Sampled correct=False."
         )
+    if positive_log_q is not None:  # given ones against the positive as if neither were corrected
+        candidates = [
+            _corrected(c, positive_log_q) if isinstance(one, Given) else c
+            for c, one in zip(candidates, sets, strict=True)
+        ]
     is_uniform = all(isinstance(one, Sampled) and one.distribution == "uniform" for one in sets)
     if isinstance(loss, losses.GBCE) and not is_uniform:
         raise ValueError(
@@ -81,6 +85,16 @@ def loss_against(
         queries, positives, labels, candidates, positive_log_q=positive_log_q,
         seen=seen if True in hidden else None,
     )
+
+
+def _corrected(given: tuple[Any, Any], positive_log_q: Any) -> tuple[Any, Any, Any]:
+    """Ids (B, N) and vectors of given negatives, each with the correction (B,) of the positive.
+
+    They are chosen, not drawn, so nothing is known of how often they come. With none the positive
+    alone would be lifted, a rare one above all that is given, and nothing be learned from them.
+    """
+    ids, vectors = given
+    return ids, vectors, ops.zeros_like(ops.cast(ids, "float32")) + positive_log_q[:, None]
 
 
 def _of_batch(one: InBatch, labels: Any, positives: Any, memory: str) -> tuple[Any, Any]:

@@ -32,7 +32,7 @@ RULES = {
     "model_input": ({"string_keys"}, {"tensorflow"}, set()),
     "asides": (set(), {"keras"}, set()),
     "array_dataset": (set(), {"numpy", "tensorflow"}, set()),
-    "layers": ({"layers"}, NUMERIC, set()),
+    "layers": ({"layers", "numeric"}, NUMERIC, set()),
     "losses": ({"layers"}, NUMERIC, set()),
     "metrics": ({"metrics"}, NUMERIC, set()),
     "optimizers": ({"optimizers"}, NUMERIC | {"tensorflow"}, set()),
@@ -65,7 +65,7 @@ RULES = {
     "candidates": ({"numeric"}, set(), set()),
     "recall": (
         {"features", "roles", "inputs", "layers", "losses", "candidates", "engine", "item_side",
-         "recall_loss", "multitask", "task_kinds"},
+         "numeric", "recall_loss", "multitask", "task_kinds"},
         NUMERIC, set(),
     ),
     "recall_loss": ({"layers", "losses", "candidates", "engine"}, NUMERIC, set()),
@@ -93,7 +93,7 @@ RULES = {
     "text": ({"features", "layers.text"}, {"keras"}, {"keras_hub"}),
     "models": (CORE | {"models"}, NUMERIC, set()),
     "data": (
-        {"features", "data", "string_keys", "text"}, NUMERIC | {"pandas"},
+        {"features", "data", "numeric", "string_keys", "text"}, NUMERIC | {"pandas"},
         {"tensorflow", "pyarrow"},
     ),
     "training": (ABOVE_MODELS, NUMERIC | {"tensorflow", "pandas"}, set()),

@@ -9,9 +9,19 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat, next_item_columns
-from deeprec_tf.candidates import InBatch, Sampled
+from deeprec_tf.candidates import Given, InBatch, Sampled
+from deeprec_tf.evaluation import evaluate_retrieval
 from deeprec_tf.export import item_encoder, user_encoder
-from deeprec_tf.models import DSSM, BERT4Rec, ComiRec, GRU4Rec, SASRec
+from deeprec_tf.models import (
+    DSSM,
+    BERT4Rec,
+    ComiRec,
+    FaceBookDSSM,
+    GRU4Rec,
+    SASRec,
+    YoutubeDNN,
+    YoutubeSBC,
+)
 from deeprec_tf.tables import table_values
 
 ITEMS, ROWS = 40, 64
@@ -62,6 +72,34 @@ def test_what_the_positive_is_corrected_by(sets, expected_count):
     log = math.log(expected_count)
     wanted = math.log(math.exp(-log) + 2 * ITEMS) + log
     assert loss_of_equal_scores(sets) == pytest.approx(wanted, abs=0.25)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_given_negatives_are_compared_with_the_positive_as_if_neither_were_corrected(order):
+    given = VarLenSparseFeat(SparseFeat("neg_item_id", ITEMS + 1, embedding_name="item_id"), 2)
+    item = X["item_id"]
+    x = {"user": np.zeros(ROWS, int), "item_id": item}
+    x["neg_item_id"] = np.stack([item % ITEMS + 1, (item + 1) % ITEMS + 1], axis=1)
+    model = DSSM(
+        user(), [*COLUMNS, given], hidden_units=(4,), temperature=1e6,
+        negatives=[InBatch(counts=COUNTS), Given()][::order],
+    )  # fmt: skip
+    logs = np.log(SHARES[item - 1] * ROWS)
+    wanted = []
+    for row in range(ROWS):
+        others = -logs[item != item[row]]
+        terms = np.concatenate([np.full(3, -logs[row]), others])
+        wanted.append(np.log(np.exp(terms).sum()) + logs[row])
+    assert model.evaluate(x, batch_size=ROWS, verbose=0) == pytest.approx(np.mean(wanted), rel=1e-4)
+
+
+def test_the_memory_of_a_model_trained_at_every_step_holds_earlier_batches():
+    model = SASRec(USERS, COLUMNS, negatives=InBatch(memory=600), jit_compile=False)
+    found = []
+    for _ in range(4):  # 64 rows of two items and what comes next
+        model.train_on_batch(X)
+        found.append(int((np.asarray(model.get_layer("memory_0").ids) != 0).sum()))
+    assert found == [128, 256, 384, 512]
 
 
 def test_the_batch_corrects_the_softmax_alone():
@@ -158,6 +196,32 @@ def test_start_values_of_the_history_are_those_of_the_items():
     )
     model = SASRec([VarLenSparseFeat(past, 6)], COLUMNS)
     np.testing.assert_allclose(table_values(model, "item_id"), values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("builder", "options"),
+    [
+        (DSSM, {}),
+        (FaceBookDSSM, {}),
+        (YoutubeSBC, {}),
+        (YoutubeDNN, {"negatives": "in_batch"}),
+        (SASRec, {"negatives": "in_batch"}),
+    ],
+)
+def test_the_table_of_the_items_is_kept_where_the_loss_reads_none_of_it(builder, options):
+    category = SparseFeat("category", 5, embedding_dim=8)
+    past = SparseFeat("hist_category", 5, embedding_dim=8, embedding_name="category")
+    users = [*USERS, VarLenSparseFeat(past, 6)]
+    table = {"category": np.arange(ITEMS + 1) % 5}
+    x = {**X, "hist_category": X["hist_item_id"] % 5, "category": X["item_id"] % 5}
+    if builder in (DSSM, FaceBookDSSM, YoutubeSBC):
+        options = {**options, "hidden_units": (4,)}
+    model = builder(users, [*COLUMNS, category], item_table=table, **options)
+    assert np.isfinite(model.fit(x, verbose=0).history["loss"]).all()
+    asked = {name: x[name][:5] for name in ("hist_item_id", "hist_category")}
+    given = {"item_id": np.arange(1, ITEMS + 1), "category": table["category"][1:]}
+    found = evaluate_retrieval(model, asked, x["item_id"][:5], k=20)
+    assert found == evaluate_retrieval(model, asked, x["item_id"][:5], k=20, items=given)
 
 
 def test_items_may_have_lists(tmp_path):

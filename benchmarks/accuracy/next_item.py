@@ -217,8 +217,8 @@ FULL_SIZE = {
         "4,800 steps of 128 rows",
     ),
     "HSTU, falling rate": Run(
-        "HSTU", {"transformer_params": {"dropout": None}}, rate=RATE, epochs=100, steady=45,
-        remark="the rate falls in a straight line from the 45th epoch to 0 at the 100th; "
+        "HSTU", {"transformer_params": {"dropout": None}}, rate=RATE, epochs=80, steady=20,
+        remark="the rate falls in a straight line from the 20th epoch to 0 at the 80th; "
         f"{NO_TIMES}",
     ),
     "BERT4Rec, as published": Run(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from deeprec_tf.data.ragged import padded_windows
+from deeprec_tf.numeric import check_whole_numbers
 
 _WORD = re.compile(r"\w+")
 _PARTS = {"train": "train_time_inter.csv", "valid": "valid_inter.csv", "test": "test_inter.csv"}
@@ -57,34 +58,69 @@ def read_colarec(folder: str | Path) -> ColaRecData:
         `ColaRecData`.
 
     Raises:
-        ValueError: a file is missing, or ids of the corpus are not 1, 2, ...
+        TypeError: a content that is no text.
+        ValueError: a file is missing or no JSON, ids of the corpus are not 1, 2, ..., an entry
+            without codes or content, a missing column, user or item, or an item that is not in the
+            corpus.
     """
     folder, corpus = Path(folder), None
     for path in sorted(folder.glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"read_colarec: {path} is no JSON: {error}") from error
         first = next(iter(content.values()), None) if isinstance(content, dict) else None
         if isinstance(first, dict) and "cid" in first:
-            corpus = content
+            corpus, name = content, path
     missing = [name for name in _PARTS.values() if not (folder / name).is_file()]
     if corpus is None or missing:
         what = missing[0] if missing else "JSON file whose entries have 'cid'"
         raise ValueError(f"read_colarec: there is no {what} in {folder}.")
-    ids = sorted(map(int, corpus))
-    if ids != list(range(1, len(ids) + 1)):
+    wanted = [str(item) for item in range(1, len(corpus) + 1)]
+    strange = sorted(set(corpus) - set(wanted))
+    if strange:
         raise ValueError(
-            f"read_colarec: ids of the corpus must be 1..{len(ids)}, got {ids[0]}..{ids[-1]}."
+            f"read_colarec: ids of the corpus {name} must be 1..{len(corpus)}, got {strange[0]!r}."
         )
-    entries = [corpus[str(item)] for item in ids]
-    codes = np.array([[0] * len(entries[0]["cid"]), *(entry["cid"] for entry in entries)], "int32")
-    parts = {part: pd.read_csv(folder / name) for part, name in _PARTS.items()}
+    entries = [corpus[item] for item in wanted]
+    levels = len(entries[0]["cid"])
+    for item, entry in zip(wanted, entries, strict=True):
+        if len(entry.get("cid", ())) != levels or "content" not in entry:
+            raise ValueError(
+                f"read_colarec: item {item} of {name} must have 'cid', {levels} codes as the "
+                f"first item, and 'content', got {entry!r}."
+            )
+    codes = np.array([[0] * levels, *(entry["cid"] for entry in entries)], "int32")
+    parts = {part: _log(folder / file, len(entries)) for part, file in _PARTS.items()}
     users = pd.Index(pd.unique(pd.concat([log["user_id"] for log in parts.values()])))
     for part, log in parts.items():
-        parts[part] = log.assign(
-            user_id=users.get_indexer(log["user_id"]) + 1, item_id=log["item_id"].astype("int64")
+        parts[part] = log.assign(user_id=users.get_indexer(log["user_id"]) + 1)
+    contents = [entry["content"] for entry in entries]
+    texts = _texts(f"read_colarec: {name}: 'content' of item", [None, *contents])
+    return ColaRecData(codes, texts, **parts, users=users)
+
+
+def _log(path: Path, num_items: int) -> pd.DataFrame:
+    """Interactions of a file, checked."""
+    log = pd.read_csv(path)
+    lacking = [name for name in ("user_id", "item_id", "time") if name not in log]
+    if lacking:
+        raise ValueError(
+            f"read_colarec: {path} has no column {lacking[0]!r}, only {list(log.columns)}."
         )
-    return ColaRecData(
-        codes, ["", *(str(entry["content"]) for entry in entries)], **parts, users=users
-    )
+    for name in ("user_id", "item_id"):
+        if log[name].isna().any():
+            row = int(np.argmax(log[name].isna()))
+            raise ValueError(f"read_colarec: {name!r} is missing in row {row} of {path}.")
+    items = log["item_id"]
+    bad = ~items.isin(range(1, num_items + 1)).to_numpy()
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"read_colarec: 'item_id' must be an item of the corpus, 1..{num_items}, got "
+            f"{items[row]} in row {row} of {path}."
+        )
+    return log.assign(item_id=items.astype("int64"))
 
 
 def tokenize_texts(
@@ -96,18 +132,31 @@ def tokenize_texts(
     and by falling frequency, 1 stands for all others and 0 is padding.
 
     Args:
-        texts: one text a row, such as a DataFrame's column with "" put before it for id 0.
+        texts: one text a row, such as a DataFrame's column with "" put before it for id 0. A
+            missing one (None, NaN, pandas.NA) is an empty one.
         num_tokens: W, words kept of each text, the first ones.
-        vocabulary_size: ids there are at most, 0 and 1 among them.
+        vocabulary_size: ids there are at most, 0 and 1 among them; at least 2.
 
     Returns:
         int32 array (V, W), and the words, entry i that of id i.
+
+    Raises:
+        TypeError: one text instead of many, or something that is no text.
+        ValueError: sizes that are no whole numbers, or too small.
 
     Example:
         >>> tokenize_texts(["", "Red lip stick", "red, RED!"], num_tokens=2)[0].tolist()
         [[0, 0], [2, 3], [2, 2]]
     """
-    rows = [_WORD.findall(str(text).lower()) for text in texts]
+    check_whole_numbers("tokenize_texts", num_tokens=num_tokens, vocabulary_size=vocabulary_size)
+    if vocabulary_size < 2:
+        raise ValueError(
+            f"tokenize_texts: vocabulary_size must be at least 2, for padding and for words that "
+            f"have no id, got {vocabulary_size!r}."
+        )
+    if isinstance(texts, str | bytes):
+        raise TypeError("tokenize_texts: texts must be many texts, got one. Put it into a list.")
+    rows = [_WORD.findall(text.lower()) for text in _texts("tokenize_texts: text", texts)]
     counts = collections.Counter(word for row in rows for word in row)
     frequent = sorted(counts, key=lambda word: -counts[word])[: vocabulary_size - 2]
     words = ["", "[other]", *frequent]
@@ -117,6 +166,15 @@ def tokenize_texts(
         kept = [ids.get(word, 1) for word in found[:num_tokens]]
         tokens[row, : len(kept)] = kept
     return tokens, words
+
+
+def _texts(what: str, texts: Iterable[Any]) -> list[str]:
+    """The texts, "" for missing ones."""
+    found = ["" if pd.api.types.is_scalar(text) and pd.isna(text) else text for text in texts]
+    wrong = next((i for i, text in enumerate(found) if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise TypeError(f"{what} {wrong} must be a text, got {found[wrong]!r}.")
+    return found
 
 
 class ColaRecRows:
@@ -134,16 +192,16 @@ class ColaRecRows:
         interactions: pairs of user and item of the training part (N, 2), or a DataFrame with
             `user_id` and `item_id`; both count from 1.
         item_codes: `ItemCodes` or an array (V, L), row 0 zeros.
-        context: items of the context at most.
-        num_users_of_item: users of each item.
+        context: items of the context at most; 0 for none.
+        num_users_of_item: users of each item; 0 for none.
         time: the DataFrame's column of times; None for `time` if it has such a column, and for no
             times otherwise.
         seed: seed of the draws.
 
     Raises:
         TypeError: ids that are no integers.
-        ValueError: no pairs, an id that is no item or user, a user who has all items, or no such
-            column of times.
+        ValueError: no pairs, an id that is no item or user, two items with the same codes, a user
+            who has all items, a missing column, or a number that is no whole one.
 
     Example:
         >>> rows = ColaRecRows([[1, 1], [1, 2], [2, 1]], [[0, 0], [1, 1], [1, 2], [2, 1]])
@@ -157,10 +215,25 @@ class ColaRecRows:
         time: str | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
         times = _times(interactions, time)
+        for name, number in (("context", context), ("num_users_of_item", num_users_of_item)):
+            if number != 0:  # none is drawn
+                check_whole_numbers("ColaRecRows", **{name: number})
         if hasattr(interactions, "columns"):
+            lacking = [n for n in ("user_id", "item_id") if n not in interactions.columns]
+            if lacking:
+                raise ValueError(
+                    f"ColaRecRows: interactions have no column {lacking[0]!r}, only "
+                    f"{list(map(str, interactions.columns))}."
+                )
             interactions = interactions[["user_id", "item_id"]]
         pairs = np.asarray(interactions)
         codes = np.asarray(getattr(item_codes, "codes", item_codes))
+        if codes.ndim != 2 or len(np.unique(codes[1:], axis=0)) < len(codes) - 1:
+            raise ValueError(
+                "ColaRecRows: item_codes must be a table (V, L), row 0 padding, in which no two "
+                f"items have the same codes, got the shape {codes.shape}"
+                + ("." if codes.ndim != 2 else " with codes that come twice.")
+            )
         if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) == 0:
             raise ValueError(
                 "ColaRecRows: interactions must hold a user and an item a row, (N, 2), got the "
@@ -176,13 +249,18 @@ class ColaRecRows:
                 f"ColaRecRows: users must count from 1 and items lie in 1..{len(codes) - 1}, got a "
                 f"smallest id of {pairs.min()} and items up to {pairs[:, 1].max()}."
             )
+        if pairs[:, 0].max() > np.iinfo("int32").max:
+            raise ValueError(
+                f"ColaRecRows: users must count from 1 and fit into int32, got an id of "
+                f"{pairs[:, 0].max()}. Number them, for example with pd.factorize."
+            )
         distinct, place = np.unique(pairs, axis=0, return_inverse=True)
         self.users, self.items = distinct.astype("int64").T
-        counts = np.bincount(self.users)
+        users, counts = np.unique(self.users, return_counts=True)
         if counts.max() >= len(codes) - 1:
             raise ValueError(
-                f"ColaRecRows: user {counts.argmax()} has all {len(codes) - 1} items, so nothing "
-                "is left for a negative. Leave the user out."
+                f"ColaRecRows: user {users[counts.argmax()]} has all {len(codes) - 1} items, so "
+                "nothing is left for a negative. Leave the user out."
             )
         self._times = np.zeros(len(distinct), "int64")
         np.maximum.at(self._times, place.reshape(-1), times)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.evaluation.id_lists import IdLists, distinct, id_lists, places, without
+from deeprec_tf.numeric import check_whole_numbers
 
 CELLS = 1 << 24  # scores that are held at once when no batch size is given
 MOST_ROWS = 1024
@@ -71,7 +72,7 @@ def rank_targets(
     Raises:
         TypeError: ids are no integers.
         ValueError: a user has no target, an id is out of range, numbers of rows differ, a score
-            is NaN, no rows.
+            is NaN, no rows, or `top` or `batch_size` is no whole number.
 
     Example:
         >>> scores = np.array([[0.0, 0.9, 0.5, 0.5], [0.0, 0.1, 0.2, 0.3]])
@@ -82,6 +83,7 @@ def rank_targets(
         Krichene and Rendle 2020. On Sampled Metrics for Item Recommendation (why all items).
     """
     owner = "rank_targets"
+    check_whole_numbers(owner, top=top or None, batch_size=batch_size)
     wanted = id_lists(owner, "targets", targets)
     if not callable(scores):
         scores = np.asarray(scores)

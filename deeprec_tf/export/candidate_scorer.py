@@ -13,6 +13,7 @@ from deeprec_tf.engine import RecModel, part_of
 from deeprec_tf.graph import explainable_calls, inference_outputs, joint_output
 from deeprec_tf.layers import HSTUBlock
 from deeprec_tf.model_input import model_input
+from deeprec_tf.numeric import check_whole_numbers
 
 _OWNER = "candidate_scorer"
 
@@ -56,9 +57,9 @@ class CandidateScorer:
                 f"{_OWNER}: {model.name} is no HSTU for ranking. Build it with HSTU(…, "
                 "mode='ranking'); an ItemIndex searches the candidates of a recall model."
             )
-        if micro_batch < 1:
-            raise ValueError(f"{_OWNER}: micro_batch must be at least 1, got {micro_batch!r}.")
-        self.micro_batch = micro_batch
+        check_whole_numbers(_OWNER, micro_batch=micro_batch)
+        self.micro_batch = int(micro_batch)
+        self._model = model
         self._blocks = [call.layer for call in calls]
         words = ("tokens", "mask", "times", "query_times")
         tokens = dict(zip(words, calls[0].arguments, strict=False))
@@ -90,7 +91,8 @@ class CandidateScorer:
         """What candidates see of a user, for one call of `score` or many.
 
         Raises:
-            ValueError: more or less than one row; from `check_batch`, a missing or wrong input.
+            ValueError: more or less than one row, a missing or wrong input, or a history that
+                `predict` would refuse.
         """
         columns = [c for c in self._tokens.feature_columns if c.name not in self._of_items]
         x = check_batch(columns, {c: user[c] for c in user.keys()}, owner=f"{_OWNER}: user")
@@ -99,7 +101,17 @@ class CandidateScorer:
             raise ValueError(
                 f"{_OWNER}: user must have one row, got {sorted(rows)}. Score users one by one."
             )
+        self._model._check_arrays(_OWNER, {**self._some_candidate(), **x})
         return EncodedUser(*self._encode({name: tf.constant(array) for name, array in x.items()}))
+
+    def _some_candidate(self) -> dict[str, np.ndarray]:
+        """Inputs of an item, so that a user can be checked as a row of the model."""
+        return {
+            tensor.name: np.ones([1 if n is None else n for n in tensor.shape]).astype(
+                object if tensor.dtype == "string" else tensor.dtype
+            )
+            for tensor in self._model.inputs if tensor.name in self._of_items
+        }
 
     def score(self, encoded: EncodedUser, candidates: Any) -> np.ndarray:
         """The probability (M,) of every candidate, by what `encode` gave."""

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from deeprec_tf.export.raw_inputs import RawInputs
+from deeprec_tf.features import VarLenSparseFeat
 from deeprec_tf.layers.generative.item_generator import ItemGenerator
 
 IDS = "ids"
@@ -29,15 +30,25 @@ class RawAnswers(tf.Module):
         keys: the keys by id + 1.
 
     Raises:
-        ValueError: the model may answer an id that stands for no key.
+        ValueError: the encoder has no keys of the items, or the model may answer an id that
+            stands for none.
     """
 
     def __init__(self, encoder: Any, raw_inputs: RawInputs, model: keras.Model) -> None:
         super().__init__()
-        vocabulary = encoder.vocabulary(raw_inputs.item_category)
+        if raw_inputs.items is None:
+            named = [c.name for c in model.feature_columns if isinstance(c, VarLenSparseFeat)]
+            tables = [c.embedding_name for c in model.feature_columns if c.name in named]
+            raise ValueError(
+                f"export_saved_model: {model.name} answers with items of {named}, whose keys the "
+                f"encoder does not know. Give it Category({tables[0]!r}), or a feature with "
+                f"vocabulary={tables[0]!r}; or leave the encoder out."
+            )
+        history, feature = raw_inputs.items
+        vocabulary = encoder.vocabulary(feature)
         _refuse_without_key(model, vocabulary)
         is_text = vocabulary.kind == "string"
-        keys = np.full(1 + raw_inputs.item_count, "" if is_text else -1, object)
+        keys = np.full(1 + history.vocabulary_size, "" if is_text else -1, object)
         known = vocabulary.values[: len(keys) - 1 - vocabulary.first_id]
         keys[1 + vocabulary.first_id : 1 + vocabulary.first_id + len(known)] = known
         with tf.device("CPU"):  # text is nowhere else

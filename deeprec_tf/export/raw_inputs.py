@@ -77,6 +77,7 @@ class RawInputs:
                 "training data, or leave it out."
             )
         _refuse_larger_vocabularies(owner, encoder, model, made, self._histories)
+        self._columns = list(getattr(model, "feature_columns", ()))
         self.layer = _part(whole, list(needed))
         self._made = _part(whole, made) if made else None
         self._categories = {h.category: _part(whole, [h.category]) for h in self._histories}
@@ -92,14 +93,14 @@ class RawInputs:
         return {name: _fitted(values[name], spec) for name, spec in self._wanted.items()}
 
     @property
-    def item_category(self) -> str | None:
-        """The category of the first history, None without one."""
-        return self._histories[0].category if self._histories else None
-
-    @property
-    def item_count(self) -> int:
-        """Ids there are of what the first history holds."""
-        return self._histories[0].column.vocabulary_size
+    def items(self) -> tuple[VarLenSparseFeat, str] | None:
+        """The first history that the encoder knows, and its feature whose keys that holds."""
+        features = {name: name for name in (self._made.output if self._made else ())}
+        features |= {history.column.name: history.category for history in self._histories}
+        for column in self._columns:
+            if isinstance(column, VarLenSparseFeat) and column.name in features:
+                return column, features[column.name]
+        return None
 
     def _raw_specs(self) -> dict[str, tf.TensorSpec]:
         specs = {}

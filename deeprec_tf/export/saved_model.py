@@ -81,7 +81,7 @@ def export_saved_model(
         archive.track(raw_inputs.layer)
         answer = archive.add_endpoint(ID_SIGNATURE, from_inputs, [specs])
         to_keys = None
-        if IDS in served.output and raw_inputs.item_category is not None:
+        if IDS in served.output:
             to_keys = RawAnswers(encoder, raw_inputs, served)
             archive.track(to_keys)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from deeprec_tf.identifiers.item_codes import ItemCodes, checked_vectors
 from deeprec_tf.identifiers.kmeans import constrained_kmeans
+from deeprec_tf.numeric import check_whole_numbers
 
 
 def hierarchical_kmeans_codes(
@@ -41,11 +42,7 @@ def hierarchical_kmeans_codes(
         Wang et al., Content-Based Collaborative Generation for Recommender Systems, CIKM 2024.
     """
     items = checked_vectors("hierarchical_kmeans_codes", vectors)
-    if num_levels < 1 or (branching is not None and branching < 1):
-        raise ValueError(
-            "hierarchical_kmeans_codes: branching and num_levels must be at least 1, got "
-            f"{branching!r} and {num_levels!r}."
-        )
+    check_whole_numbers("hierarchical_kmeans_codes", branching=branching, num_levels=num_levels)
     if branching is None:
         branching = least_branching(len(items), num_levels)
     if branching**num_levels < len(items):

@@ -55,13 +55,14 @@ def random_codes(
             f"{num_items}. Give codebook_size={least}, or None."
         )
     generator = np.random.default_rng(seed)
-    numbers = np.empty(0, "int64")
     if room <= 4 * num_items:
         numbers = generator.permutation(room)[:num_items]
-    while len(numbers) < num_items:
-        drawn = generator.integers(room, size=2 * num_items)
-        both = np.concatenate([numbers, drawn])
-        _, first = np.unique(both, return_index=True)
-        numbers = both[np.sort(first)][:num_items]
-    codes = np.stack(np.unravel_index(numbers, sizes), axis=1) + 1
-    return ItemCodes(np.concatenate([np.zeros((1, num_levels), "int64"), codes]), sizes)
+        codes = np.stack(np.unravel_index(numbers, sizes), axis=1)
+    else:
+        codes = np.empty((0, num_levels), "int64")
+    while len(codes) < num_items:
+        drawn = generator.integers(sizes, size=(2 * num_items, num_levels))
+        both = np.concatenate([codes, drawn])
+        _, first = np.unique(both, axis=0, return_index=True)
+        codes = both[np.sort(first)][:num_items]
+    return ItemCodes(np.concatenate([np.zeros((1, num_levels), "int64"), codes + 1]), sizes)

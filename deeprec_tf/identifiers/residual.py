@@ -8,6 +8,7 @@ import numpy as np
 
 from deeprec_tf.identifiers.item_codes import ItemCodes, checked_vectors, with_collision_digit
 from deeprec_tf.identifiers.kmeans import kmeans
+from deeprec_tf.numeric import check_whole_numbers
 
 
 def residual_centers(
@@ -54,11 +55,9 @@ def residual_kmeans_codes(
         Luo et al., QARM: Quantitative Alignment Multi-Modal Recommendation at Kuaishou, 2024.
     """
     items = checked_vectors("residual_kmeans_codes", vectors)
-    if num_levels < 1 or codebook_size < 1:
-        raise ValueError(
-            "residual_kmeans_codes: num_levels and codebook_size must be at least 1, got "
-            f"{num_levels!r} and {codebook_size!r}."
-        )
+    check_whole_numbers(
+        "residual_kmeans_codes", num_levels=num_levels, codebook_size=codebook_size
+    )
     _, labels = residual_centers(items, num_levels, codebook_size, seed=seed)
     codes = np.concatenate([np.zeros((1, num_levels), "int64"), labels + 1])
     return with_collision_digit(codes, [codebook_size] * num_levels)

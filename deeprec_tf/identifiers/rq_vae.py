@@ -13,6 +13,7 @@ from deeprec_tf.identifiers.item_codes import ItemCodes, checked_vectors, with_c
 from deeprec_tf.identifiers.residual import residual_centers
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.generative.residual_quantizer import ResidualQuantizer
+from deeprec_tf.numeric import check_whole_numbers
 
 _MOST_FOR_START = 20_000  # vectors that the first codebooks are clusters of
 
@@ -57,7 +58,8 @@ def rq_vae_codes(
         the levels' positions.
 
     Raises:
-        ValueError: no table of vectors.
+        ValueError: no table of vectors, a size that is no whole number from 1 on, or a negative
+            commitment.
 
     Example:
         >>> vectors = np.random.default_rng(0).normal(size=(30, 4))
@@ -69,6 +71,12 @@ def rq_vae_codes(
         Zeghidour et al., SoundStream: An End-to-End Neural Audio Codec, 2021.
     """
     items = checked_vectors("rq_vae_codes", vectors)
+    check_whole_numbers(
+        "rq_vae_codes", num_levels=num_levels, codebook_size=codebook_size, epochs=epochs,
+        batch_size=batch_size, latent_dim=latent_dim,
+    )  # fmt: skip
+    if not commitment >= 0:
+        raise ValueError(f"rq_vae_codes: commitment must be at least 0, got {commitment!r}.")
     spread = items.std(axis=0)
     items = ((items - items.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).astype("float32")
     keras.utils.set_random_seed(seed)

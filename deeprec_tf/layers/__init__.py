@@ -72,7 +72,7 @@ from deeprec_tf.layers.multitask.pcgrad import PCGrad
 from deeprec_tf.layers.multitask.uncertainty_weighting import UncertaintyWeighting
 from deeprec_tf.layers.recurrent.bi_lstm import BiLSTM
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
-from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures
+from deeprec_tf.layers.retrieval.all_items import AllIds, BatchItems, ItemFeatures, KeepTogether
 from deeprec_tf.layers.retrieval.append_one import AppendOne
 from deeprec_tf.layers.retrieval.catalogue_loss import CatalogueLoss
 from deeprec_tf.layers.retrieval.dot_score import DotScore
@@ -176,6 +176,7 @@ __all__ = [
     "ItemProbability",
     "ItemsInPlace",
     "JointLogit",
+    "KeepTogether",
     "KernelProducts",
     "LabelAwareAttention",
     "LastStep",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -45,9 +46,11 @@ class BPRMax(RankingLoss):
     """
 
     def __init__(self, regularization: float = 0.0) -> None:
-        if regularization < 0:
-            raise ValueError(f"BPRMax: regularization must be at least 0, got {regularization!r}.")
-        self.regularization = regularization
+        if not 0 <= regularization < math.inf:
+            raise ValueError(
+                f"BPRMax: regularization must be finite and at least 0, got {regularization!r}."
+            )
+        self.regularization = float(regularization)
 
     def call(self, positive: Any, negatives: Any, mask: Any) -> Any:
         """What each row costs."""

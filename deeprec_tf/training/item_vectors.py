@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,13 @@ def item_vectors(
     if batch_size < 1:
         raise ValueError(f"item_vectors: batch_size must be at least 1, got {batch_size!r}.")
     tokens = checked_tokens(item_tokens, owner="item_vectors")
+    if len(tokens) < 2:
+        raise ValueError(
+            "item_vectors: item_tokens has no item beside row 0, which is padding. Give row i to "
+            "item i."
+        )
+    if path is not None and Path(path).is_dir():
+        raise ValueError(f"item_vectors: path must be a file, but {path} is a folder.")
     encoder = _encoder_of(language_model, tokens)
     known = _read(path, _fingerprint(encoder)) if path is not None else {}
     wanted = [_key(row) for row in tokens]
@@ -81,6 +90,7 @@ def _encoder_of(language_model: Any, tokens: np.ndarray) -> Any:
     layers = getattr(language_model, "layers", ())
     own = [layer for layer in layers if isinstance(layer, EachTextOnce)]
     if own:
+        _check_own(language_model.name, own[0].encoder, tokens)
         return own[0].encoder
     if hasattr(language_model, "feature_columns"):
         raise ValueError(
@@ -95,14 +105,31 @@ def _encoder_of(language_model: Any, tokens: np.ndarray) -> Any:
     )
 
 
+def _check_own(name: str, encoder: Any, tokens: np.ndarray) -> None:
+    """Refuses texts that a trained model's own encoder cannot read."""
+    decoder = getattr(encoder, "decoder", None)
+    backbone = getattr(encoder, "backbone", getattr(decoder, "backbone", None))
+    longest, most = int((tokens != 0).sum(axis=1).max()), int(tokens.max())
+    if backbone is not None:
+        read = tokens[:, : max(longest, 1)]
+        check_readable(backbone, read, more=int(decoder is not None), owner="item_vectors")
+    elif most >= encoder.vocabulary_size or longest >= encoder.decoder.maxlen:
+        raise ValueError(
+            f"item_vectors: item_tokens has ids up to {most} and texts of up to {longest} tokens, "
+            f"but {name} was built with {encoder.vocabulary_size} ids and texts of "
+            f"{encoder.decoder.maxlen - 1}. Build it with item_tokens that cover these."
+        )
+
+
 def _key(row: np.ndarray) -> str:
     """What a text is known by: its tokens, however far it is padded."""
     return hashlib.sha256(row[: int((row != 0).sum())].astype("<i4").tobytes()).hexdigest()
 
 
 def _fingerprint(encoder: Any) -> str:
-    """What a model is known by: its weights."""
-    digest = hashlib.sha256()
+    """What a model is known by: its settings and its weights."""
+    settings = [encoder.compute_dtype, keras.saving.serialize_keras_object(encoder)]
+    digest = hashlib.sha256(json.dumps(_unnamed(settings), sort_keys=True).encode())
     for weight in encoder.weights:
         values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{values.shape}{values.dtype}".encode())
@@ -110,13 +137,27 @@ def _fingerprint(encoder: Any) -> str:
     return digest.hexdigest()
 
 
+def _unnamed(config: Any) -> Any:
+    """A configuration without what differs between two models of one kind: names, and how built."""
+    if isinstance(config, dict):
+        own = [key for key in config if key not in ("name", "build_config")]
+        return {key: _unnamed(config[key]) for key in own}
+    return [_unnamed(value) for value in config] if isinstance(config, list | tuple) else config
+
+
 def _read(path: str | Path, fingerprint: str) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        if str(file["model"]) != fingerprint:
-            return {}
-        return dict(zip(file["texts"].tolist(), file["vectors"], strict=True))
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["model"]) != fingerprint:
+                return {}
+            return dict(zip(file["texts"].tolist(), file["vectors"], strict=True))
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"item_vectors: {path} is no file that item_vectors has written. Give another path, "
+            "or remove it."
+        ) from error
 
 
 def _write(path: str | Path, fingerprint: str, known: dict[str, np.ndarray]) -> None:

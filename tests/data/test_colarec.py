@@ -157,6 +157,31 @@ def test_words():
     assert tokens.tolist() == [[0, 0, 0], [2, 3, 1], [2, 3, 2]]
 
 
+def test_missing_texts_have_no_words():
+    tokens, words = tokenize_texts(["", None, float("nan"), pd.NA, "red"], num_tokens=2)
+    assert words == ["", "[other]", "red"] and tokens[:4].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: tokenize_texts("red lip"), TypeError, "texts must be many texts, got one"),
+        (lambda: tokenize_texts(["a", b"b"]), TypeError, "text 1 must be a text, got b'b'"),
+        (lambda: tokenize_texts(["a"], vocabulary_size=1), ValueError, "must be at least 2"),
+        (lambda: tokenize_texts(["a"], num_tokens=0), ValueError, "num_tokens must be a whole"),
+        (lambda: ColaRecRows([[3 * 10**9, 1], [1, 2]], CODES), ValueError, "fit into int32"),
+        (lambda: ColaRecRows(PAIRS, CODES, context=2.7), ValueError, "context must be a whole"),
+        (lambda: ColaRecRows(PAIRS, CODES[:, 0]), ValueError, r"a table \(V, L\)"),
+        (lambda: ColaRecRows(PAIRS, CODES[:, :1]), ValueError, "codes that come twice"),
+        (lambda: ColaRecRows(pd.DataFrame({"user_id": [1]}), CODES), ValueError,
+         "have no column 'item_id', only"),
+    ],
+)  # fmt: skip
+def test_more_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
 @pytest.fixture
 def folder(tmp_path):
     corpus = {
@@ -228,3 +253,28 @@ def test_a_column_of_times_that_is_not_there():
     for interactions in (PAIRS, pd.DataFrame(PAIRS, columns=["user_id", "item_id"])):
         with pytest.raises(ValueError, match="interactions have no column 'when' of times"):
             ColaRecRows(interactions, CODES, time="when")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda corpus, log: corpus["2"].pop("content"), "item 2 of .* must have 'cid'"),
+        (lambda corpus, log: corpus["3"].update(cid=[1]), "item 3 of .* must have 'cid', 2 codes"),
+        (lambda corpus, log: log.insert(0, "user_id", log.pop("user_id").replace(1, None)),
+         "'user_id' is missing in row"),
+        (lambda corpus, log: log.insert(0, "item_id", log.pop("item_id").replace(13, 14)),
+         r"'item_id' must be an item of the corpus, 1\.\.13, got 14 in row"),
+        (lambda corpus, log: log.pop("time"), "has no column 'time'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_the_authors_files(change, message, folder):
+    corpus = json.loads((folder / "corpus.json").read_text())
+    log = pd.read_csv(folder / "train_time_inter.csv")
+    change(corpus, log)
+    (folder / "corpus.json").write_text(json.dumps(corpus))
+    log.to_csv(folder / "train_time_inter.csv", index=False)
+    with pytest.raises(ValueError, match=message):
+        read_colarec(folder)
+    (folder / "corpus.json").write_text("{")
+    with pytest.raises(ValueError, match="corpus.json is no JSON"):
+        read_colarec(folder)

@@ -106,6 +106,21 @@ def test_in_half_precision_too(long, monkeypatch):
             )
 
 
+def test_what_predict_refuses_is_not_scored():
+    model, batch = ranker("all")
+    score = candidate_scorer(model)
+    user = {name: array[1:2].copy() for name, array in batch.items() if name not in CANDIDATES}
+    gap = {**user, "hist_item_id": np.roll(user["hist_item_id"], 1, axis=1)}
+    gap["hist_item_id"][0, :2] = [0, 3]
+    with pytest.raises(ValueError, match=r"'hist_item_id' has padding \(0\) before a real id"):
+        score(gap, CANDIDATES)
+    (actions,) = (name for name in user if name.startswith("hist_act"))
+    with pytest.raises(ValueError, match=f"'{actions}' holds"):
+        score({**user, actions: 5 + user[actions]}, CANDIDATES)
+    with pytest.raises(ValueError, match="They go side by side"):
+        score({**user, actions: user[actions][:, :-1]}, CANDIDATES)
+
+
 def test_errors():
     columns = next_item_columns(10, maxlen=4)
     with pytest.raises(ValueError, match="sasrec is no HSTU for ranking"):
@@ -113,7 +128,7 @@ def test_errors():
     with pytest.raises(ValueError, match="hstu is no HSTU for ranking"):
         candidate_scorer(HSTU(*columns))
     model = HSTU(*columns, mode="ranking")
-    with pytest.raises(ValueError, match="micro_batch must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="micro_batch must be a whole number from 1 on, got 0"):
         candidate_scorer(model, micro_batch=0)
     with pytest.raises(ValueError, match=r"user must have one row, got \[2\]"):
         candidate_scorer(model)({"hist_item_id": [[1, 2], [3, 0]]}, {"item_id": [1]})

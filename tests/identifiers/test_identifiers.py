@@ -190,6 +190,7 @@ def test_a_tree_without_some_items_leads_to_the_others_by_their_ids():
 def test_random_codes_take_the_sizes_of_others():
     found = random_codes(60, 3, (2, 9, 4))
     assert found.sizes == (2, 9, 4) and found.codes[1:].max(axis=0).tolist() == [2, 9, 4]
+    assert len(np.unique(random_codes(50, 8, 256).codes, axis=0)) == 51  # of 256^8, beyond int64
     one, each = random_codes(90, 2, 10), random_codes(90, 2, [10, 10])
     np.testing.assert_array_equal(one.codes, each.codes)
 
@@ -213,13 +214,17 @@ def test_random_codes_take_the_sizes_of_others():
             "TIGER: item_codes: ItemCodes: items 1 and 2",
         ),
         (lambda: residual_kmeans_codes([1.0]), ValueError, "residual_kmeans_codes: vectors must"),
-        (lambda: residual_kmeans_codes(VECTORS, 0), ValueError, "must be at least 1, got 0"),
+        (lambda: residual_kmeans_codes(VECTORS, 0), ValueError, "num_levels must be a whole"),
+        (lambda: residual_kmeans_codes(VECTORS, 2, 4.0), ValueError, "codebook_size must be a"),
+        (lambda: rq_vae_codes(VECTORS, batch_size=0), ValueError, "batch_size must be a whole"),
+        (lambda: rq_vae_codes(VECTORS, commitment=-1), ValueError, "commitment must be at least 0"),
         (lambda: rq_vae_codes([[0.0], [np.nan]]), ValueError, "the vector of item 1 is not finite"),
-        (lambda: hierarchical_kmeans_codes(VECTORS, 0), ValueError, "at least 1, got 0"),
+        (lambda: hierarchical_kmeans_codes(VECTORS, 0), ValueError, "branching must be a whole"),
+        (lambda: hierarchical_kmeans_codes(VECTORS, None, 1.5), ValueError, "num_levels must be a"),
         (lambda: hierarchical_kmeans_codes(VECTORS, 4, 3), ValueError, "for 64 items, got 90. Give "
          "branching=5"),
         (lambda: random_codes(0), ValueError, "num_items must be a whole number from 1 on, got 0"),
-        (lambda: random_codes(9, 2.0), ValueError, "num_levels must be a whole number"),
+        (lambda: random_codes(9, 2.0), ValueError, "num_levels must be a whole"),
         (lambda: random_codes(9, 2, (9, 2.5)), ValueError, "codebook_size must be a whole number"),
         (
             lambda: with_collision_digit([0, 1, 1]), ValueError,

@@ -37,5 +37,5 @@ class Queue:
         self.entries = [(0, [0.0] * width)] * size
 
     def put(self, ids, vectors):
-        new = [(int(i), list(map(float, v))) for i, v in zip(ids, vectors, strict=True)]
+        new = [(int(i), list(map(float, v))) for i, v in zip(ids, vectors, strict=True) if i]
         self.entries = (new + self.entries)[: len(self.entries)]

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import SparseFeat
+from deeprec_tf.evaluation import evaluate_retrieval
 from deeprec_tf.export import item_encoder, load_saved_model, user_encoder
 from deeprec_tf.models import DSSM
 from deeprec_tf.retrieval import Backend, ItemIndex, export_retriever
@@ -106,6 +107,11 @@ def test_of_a_model_that_holds_the_features_of_its_items(tmp_path):
     served = load_saved_model(export_retriever(model, None, tmp_path, k=3))(users)
     queries = user_encoder(model).predict(users, verbose=0)["user_vector"]
     np.testing.assert_array_equal(served["ids"], given.search(queries, 3).ids)
+    by_default = DSSM([SparseFeat("user", 5)], columns, hidden_units=(4,), item_table=table)
+    by_default.save(tmp_path / "m.keras")
+    for one in (by_default, keras.saving.load_model(tmp_path / "m.keras")):
+        np.testing.assert_array_equal(ItemIndex.of_model(one).ids, index.ids)
+        assert 0 <= evaluate_retrieval(one, {"user": [1]}, [3], k=3)["hr@3"] <= 1
     bare = DSSM([SparseFeat("user", 5)], columns, hidden_units=(4,))
     with pytest.raises(ValueError, match="ItemIndex: items is missing. The item tower reads"):
         ItemIndex.of_model(bare)

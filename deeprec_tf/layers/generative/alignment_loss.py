@@ -1,5 +1,7 @@
 """ColaRec's loss: to generate, to recommend by dot products, and to keep prefixes together."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -30,7 +32,7 @@ class AlignmentLoss(keras.layers.Layer):
         float32 tensor (B, 1).
 
     Raises:
-        ValueError: an unknown task or a negative weight.
+        ValueError: an unknown task, or a weight that is negative or no number.
 
     References:
         Wang et al., Content-Based Collaborative Generation for Recommender Systems, CIKM 2024.
@@ -41,11 +43,14 @@ class AlignmentLoss(keras.layers.Layer):
     def __init__(self, generation_weight=0.08, contrast_weight=0.1, *, tasks=ALL_TASKS, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         unknown = [task for task in tasks if task not in self.ALL_TASKS]
-        if unknown:
-            raise ValueError(f"{self.name}: tasks must be of {self.ALL_TASKS}, got {unknown[0]!r}.")
-        if generation_weight < 0 or contrast_weight < 0:
+        if unknown or isinstance(tasks, str):
+            wrong = tasks if isinstance(tasks, str) else unknown[0]
             raise ValueError(
-                f"{self.name}: weights must be at least 0, got generation_weight="
+                f"{self.name}: tasks must be a tuple of some of {self.ALL_TASKS}, got {wrong!r}."
+            )
+        if not (0 <= generation_weight < math.inf and 0 <= contrast_weight < math.inf):
+            raise ValueError(
+                f"{self.name}: weights must be finite and at least 0, got generation_weight="
                 f"{generation_weight!r} and contrast_weight={contrast_weight!r}."
             )
         self.generation_weight = float(generation_weight)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from deeprec_tf.numeric import check_whole_numbers
+
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
 class ItemGenerator(keras.layers.Layer):
@@ -27,7 +29,10 @@ class ItemGenerator(keras.layers.Layer):
 
     Returns:
         int32 tensor (B, k) of ids and float32 tensor (B, k) of log-probabilities, best first; -1
-        and -inf where no more are left.
+        and -inf where the beam has no more.
+
+    Raises:
+        ValueError: a beam width or a number of results that is no whole one from 1 on.
     """
 
     def __init__(self, decoder, **kwargs):
@@ -47,6 +52,9 @@ class ItemGenerator(keras.layers.Layer):
     def call(self, encoded, encoded_mask, table, seen=None):
         """Applies the layer."""
         decoder, rows = self.decoder, ops.shape(encoded)[0]
+        check_whole_numbers(  # they may have been changed since the model was built
+            decoder.name, beam_width=decoder.beam_width, num_results=decoder.num_results
+        )
         table = ops.cast(table, encoded.dtype)
         memory, past = decoder.memory_of(encoded), None
         inputs = decoder.first_step(encoded)  # (B·W, 1, D), W = 1

@@ -23,24 +23,23 @@ class Positions:
         """What each position has: (B, ...) or (B, T, ...) to (N, ...)."""
         if not self.is_sequence:
             return values
-        taken = self._steps.take(values)
-        return self._flat(taken, values.shape[2:])
+        return self._flat(self._steps.take(values))
 
     def of_rows(self, values):
         """What each position's row has: (B, n) to (N, n)."""
         if not self.is_sequence:
             return values
         if isinstance(self._steps, AllSteps):
-            values = ops.broadcast_to(
-                self._steps.of_rows(values), (*self._shape, values.shape[-1] or -1)
+            width = ops.shape(values)[-1]
+            return self._flat(
+                ops.broadcast_to(self._steps.of_rows(values), (*self._shape, width))
             )
-            return self._flat(values, values.shape[2:])
         return self._steps.of_rows(values)
 
-    def _flat(self, values, inner):
+    def _flat(self, values):
         if not isinstance(self._steps, AllSteps):
             return values
-        return ops.reshape(values, (-1, *(-1 if n is None else n for n in inner)))
+        return ops.reshape(values, (-1, *ops.shape(values)[2:]))
 
     def row_losses(self, losses):
         """What each row adds to the mean over all positions of the batch.

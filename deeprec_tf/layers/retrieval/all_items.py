@@ -94,6 +94,33 @@ class ItemFeatures(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="deeprec_tf")
+class KeepTogether(keras.layers.Layer):
+    """The first tensor as it is; what made the others is part of the model, too.
+
+    Call arguments:
+        kept: any tensor.
+        *others: tensors that nothing else reads.
+
+    Returns:
+        The first tensor.
+    """
+
+    gains_from_xla = False
+
+    def call(self, kept, *others):
+        """Applies the layer."""
+        return ops.convert_to_tensor(kept)
+
+    def compute_mask(self, *args, **kwargs):
+        """No implicit mask."""
+        return None
+
+    def compute_output_spec(self, kept, *others):
+        """That of the first."""
+        return keras.KerasTensor(kept.shape, dtype=kept.dtype)
+
+
+@keras.saving.register_keras_serializable(package="deeprec_tf")
 class BatchItems(DrawingLayer):
     """Some of the positives of a batch, as candidates for all its positions.
 

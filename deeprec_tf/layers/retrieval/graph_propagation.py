@@ -1,5 +1,7 @@
 """Tables of users and items propagated over the graph of their interactions."""
 
+from numbers import Integral
+
 import keras
 import numpy as np
 from keras import ops
@@ -48,8 +50,11 @@ class GraphPropagation(keras.layers.Layer):
 
     def __init__(self, num_edges, num_layers=3, *, edges=None, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if num_layers < 0:
-            raise ValueError(f"{self.name}: num_layers must be at least 0, got {num_layers!r}.")
+        if not isinstance(num_layers, Integral) or num_layers < 0:
+            raise ValueError(
+                f"{self.name}: num_layers must be a whole number and at least 0, got "
+                f"{num_layers!r}."
+            )
         self.num_edges = int(num_edges)
         self.num_layers = int(num_layers)
         if edges is not None and np.shape(edges) != (self.num_edges, 2):

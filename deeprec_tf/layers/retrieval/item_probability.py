@@ -47,8 +47,9 @@ class ItemProbability(keras.layers.Layer):
     """log(times · P(item)) of a distribution over the items 1..V-1.
 
     uniform: P = 1 / (V - 1). log_uniform: P(k) = log((k + 1) / k) / log V, for ids in the order of
-    falling frequency. popularity: P in proportion to count^alpha; an item that never occurred
-    has that of half an occurrence, so that its logarithm is finite.
+    falling frequency. popularity: P = count^alpha / sum over the items that occurred of theirs; one
+    that never did, and is never drawn, gets that of half an occurrence beside, so that its
+    logarithm is finite.
 
     Args:
         vocabulary_size: V, padding counted.
@@ -85,8 +86,8 @@ class ItemProbability(keras.layers.Layer):
         real = checked_counts(self.name, distribution, self.vocabulary_size, counts)
         self._start = None
         if real is not None:
-            powers = np.maximum(real, 0.5) ** self.alpha
-            self._start = np.log(powers / powers.sum())
+            total = (real[real > 0] ** self.alpha).sum()
+            self._start = np.log(np.maximum(real, 0.5) ** self.alpha / total)
 
     def build(self, ids_shape, drawn_shape=None):
         """Makes the table of logarithms, for "popularity"."""

@@ -25,7 +25,7 @@ class VectorMemory(keras.layers.Layer):
 
     Returns:
         int32 tensor (M,) of ids, newest first, 0 where the queue is not full yet, and float32
-        tensor (M, D).
+        tensor (M, D), zeros there.
 
     Raises:
         ValueError: a size below 1.
@@ -59,9 +59,12 @@ class VectorMemory(keras.layers.Layer):
         known, old = ops.cast(self.ids, "int32"), ops.stop_gradient(self.vectors)
         if training:
             new = ops.stop_gradient(ops.cast(vectors, "float32"))
-            newest = ops.concatenate([ops.cast(ids, "int32"), known])[: self.size]
+            newest = ops.concatenate([ops.cast(ids, "int32"), known])
+            kept = _first_real(newest, self.size)
+            newest = ops.take(newest, kept, axis=0)
             self.ids.assign(ops.cast(newest, INTEGER))
-            self.vectors.assign(ops.concatenate([new, old])[: self.size])
+            vectors = ops.take(ops.concatenate([new, old]), kept, axis=0)
+            self.vectors.assign(ops.where(newest[:, None] != 0, vectors, 0.0))
         return known, old
 
     def compute_mask(self, *args, **kwargs):
@@ -78,3 +81,11 @@ class VectorMemory(keras.layers.Layer):
     def get_config(self):
         """Returns the argument."""
         return {**super().get_config(), "size": self.size}
+
+
+def _first_real(ids, number):
+    """The places of the first ids that are not 0, in their order, and of zeros behind them."""
+    count = ops.shape(ids)[0]
+    left = ops.cast(count - ops.arange(count), "float32")  # exact up to 16 million
+    _, chosen = ops.top_k(ops.where(ids != 0, left, left - count), number)
+    return chosen

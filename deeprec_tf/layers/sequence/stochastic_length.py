@@ -1,5 +1,7 @@
 """Long histories cut at random in training: HSTU's stochastic length."""
 
+from numbers import Real
+
 import keras
 from keras import ops
 
@@ -38,7 +40,7 @@ class StochasticLength(DrawingLayer):
 
     def __init__(self, maxlen, alpha, **kwargs):
         super().__init__(**kwargs)
-        if not 0 < alpha < 2:
+        if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < alpha < 2:
             raise ValueError(
                 f"{self.name}: alpha must be above 0 and below 2, got {alpha!r}; 2 would cut "
                 "nothing."

@@ -163,7 +163,9 @@ def HLLM(
         Models for Item and User Modeling, 2024.
     """
     llm = parameters(llm_params, LLM, owner="HLLM", argument="llm_params")
-    check_whole_numbers("HLLM", num_layers=llm["num_layers"], num_heads=llm["num_heads"])
+    check_whole_numbers(
+        "HLLM", **{key: llm[key] for key in ("num_layers", "num_heads", "hidden_size")}
+    )
     fusion = parameters(fusion_params, FUSION, owner="HLLM", argument="fusion_params")
     ranks = _ranks(mode, fusion_params, fusion, negatives, temperature)
     users, columns = user_feature_columns, item_feature_columns
@@ -255,7 +257,7 @@ def _ranked(inputs, tables, items, history, alone, user_llm, fusion, negatives, 
     if rest:
         known.append(embedding_lookup(inputs, tables, rest))
     joined = keras.layers.Concatenate(name="fused")(known) if len(known) > 1 else known[0]
-    tower = MLP(tuple(fusion["fusion_dims"]), dropout=fusion["dropout"], name="fusion")(joined)
+    tower = MLP(fusion["fusion_dims"], dropout=fusion["dropout"], name="fusion")(joined)
     output = prediction(tower)
     if not fusion["generative_weight"]:
         return output
@@ -310,6 +312,14 @@ def _known_items(item_embeddings, item_tokens, llm, llm_params):
         raise ValueError(
             f"HLLM: llm_params has {of_texts[-1]!r}, which is of a pre-trained item LLM. Give its "
             "'model_name' too, or leave it out."
+        )
+    of_scratch = [key for key in ("num_layers", "num_heads", "dropout")
+                  if key in (llm_params or {})]  # fmt: skip
+    reads_from_scratch = item_tokens is not None and llm["model_name"] is None
+    if of_scratch and not reads_from_scratch and llm["user_model_name"] is not None:
+        raise ValueError(
+            f"HLLM: llm_params has {of_scratch[0]!r}, which is of decoders that begin from "
+            "scratch, but there is none. Leave it out."
         )
     if item_tokens is None:
         return checked_vectors(item_embeddings, owner="HLLM"), None

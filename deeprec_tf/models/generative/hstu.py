@@ -140,7 +140,9 @@ def HSTU(
     sizes = parameters(
         transformer_params, TRANSFORMER, owner="HSTU", argument="transformer_params"
     )
-    check_whole_numbers("HSTU", num_layers=sizes["num_layers"], num_heads=sizes["num_heads"])
+    check_whole_numbers(
+        "HSTU", **{key: sizes[key] for key in ("num_layers", "num_heads", "hidden_size")}
+    )
     windows = level_windows(hierarchical_params, sizes["num_layers"], owner="HSTU")
     beside, users = split_off_steps(with_width(user_feature_columns, embedding_dim), owner="HSTU")
     asks_next = _asks_next(query_time, beside, ranks)

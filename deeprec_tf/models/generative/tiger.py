@@ -106,6 +106,8 @@ def TIGER(
         head_size=head_size, feed_forward_units=feed_forward_units, num_users=num_users,
         num_results=num_results, maxlen=maxlen, beam_width=beam_width,
     )  # fmt: skip
+    if not isinstance(hide_seen, bool):
+        raise ValueError(f"TIGER: hide_seen must be True or False, got {hide_seen!r}.")
     codes = item_codes_of(item_codes, owner="TIGER")
     tree = answer_tree("TIGER", codes, hidden_items)
     refuse_narrow_beam("TIGER", tree, beam_width, num_results, maxlen * hide_seen)

@@ -115,7 +115,9 @@ def BERT4Rec(
         Petrov and Macdonald, A Systematic Review and Replicability Study of BERT4Rec for Sequential
         Recommendation, RecSys 2022.
     """
-    check_whole_numbers("BERT4Rec", num_layers=num_layers, num_heads=num_heads)
+    check_whole_numbers(
+        "BERT4Rec", num_layers=num_layers, num_heads=num_heads, hidden_size=hidden_size
+    )
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

@@ -15,6 +15,7 @@ from deeprec_tf.layers.retrieval.interests import LabelAwareAttention
 from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
 from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.with_context import WithContext
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -101,6 +102,7 @@ def ComiRec(
             f"routing_iterations, got {extraction!r} with attention_units={attention_units!r} and "
             f"routing_iterations={routing_iterations!r}."
         )
+    check_whole_numbers("ComiRec", num_interests=num_interests, hidden_size=hidden_size)
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

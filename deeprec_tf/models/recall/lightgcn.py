@@ -11,7 +11,7 @@ Every step propagates the whole graph, so its cost grows with the number of inte
 gradients of both tables are dense.
 """
 
-from deeprec_tf.candidates import Sampled
+from deeprec_tf.candidates import Sampled, candidate_sets
 from deeprec_tf.features import SparseFeat
 from deeprec_tf.graph_recall import (
     GraphItems,
@@ -21,6 +21,7 @@ from deeprec_tf.graph_recall import (
 )
 from deeprec_tf.inputs import build_input_layers
 from deeprec_tf.layers.core.unit_length import UnitLength
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import cosine_temperature, joint, recall_model
 from deeprec_tf.registry import register_model
 
@@ -100,6 +101,7 @@ def LightGCN(
         He et al., LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation,
         SIGIR 2020.
     """
+    check_whole_numbers("LightGCN", embedding_dim=embedding_dim)
     graph = interaction_graph(interactions, num_users, num_items, owner="LightGCN")
     columns = [
         SparseFeat(column, size, embedding_dim=embedding_dim)
@@ -107,7 +109,10 @@ def LightGCN(
     ]
     inputs = build_input_layers(columns)
     user_ids, item_ids = (inputs[column] for column in graph.names)  # (B,), (B,)
-    is_drawn = negatives is None or isinstance(negatives, Sampled)
+    negatives = candidate_sets(
+        Sampled(1, each=True) if negatives is None else negatives, owner="LightGCN"
+    )
+    is_drawn = all(isinstance(one, Sampled) for one in negatives)
     loss = loss or ("bpr" if is_drawn else "softmax")
     if temperature is None:
         temperature = cosine_temperature(None, loss) if l2_normalize else 1.0
@@ -136,8 +141,6 @@ def LightGCN(
         query = layer(query)
     return recall_model(
         inputs, item_side, user_vector, item_vector, feature_columns=columns, queries=query,
-        positives=item_side.positive(), loss=loss,
-        negatives=Sampled(1, each=True) if negatives is None else negatives,
-        temperature=temperature, optimizer=optimizer, metrics=metrics, jit_compile=jit_compile,
-        name=name,
+        positives=item_side.positive(), loss=loss, negatives=negatives, temperature=temperature,
+        optimizer=optimizer, metrics=metrics, jit_compile=jit_compile, name=name,
     )

@@ -6,7 +6,8 @@ Departures from the paper:
 - the label-aware attention multiplies scores by the power, as a power of a negative score is not
   defined;
 - gradients pass through the last round of the routing alone, of which the paper says nothing;
-- the loss is the softmax over all items by default, which the paper samples: `Sampled(…)`.
+- the loss is the softmax over all items by default, which the paper samples: `Sampled(…)`;
+- an item is a linear map of its id's and its features' embeddings side by side, not their mean.
 """
 
 import keras
@@ -15,6 +16,7 @@ from deeprec_tf.inputs import build_input_layers, embedding_lookup
 from deeprec_tf.layers.core.mlp import MLP
 from deeprec_tf.layers.retrieval.interests import LabelAwareAttention, UsedInterests
 from deeprec_tf.layers.sequence.dynamic_routing import DynamicRouting
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -102,6 +104,10 @@ def MIND(
         Li et al., Multi-Interest Network with Dynamic Routing for Recommendation at Tmall,
         CIKM 2019.
     """
+    check_whole_numbers(
+        "MIND", num_interests=num_interests, routing_iterations=routing_iterations,
+        hidden_size=hidden_size,
+    )  # fmt: skip
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

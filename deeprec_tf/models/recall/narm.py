@@ -16,6 +16,7 @@ from deeprec_tf.layers.core.dropout import Dropout
 from deeprec_tf.layers.recurrent.dynamic_gru import DynamicGRU
 from deeprec_tf.layers.retrieval.next_step import LastStep
 from deeprec_tf.layers.sequence.with_context import WithContext
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     item_tower,
@@ -91,6 +92,7 @@ def NARM(
         Li et al., Neural Attentive Session-based Recommendation, CIKM 2017.
     """
     embedding_dropout, session_dropout = two_dropouts(dropout, owner="NARM")
+    check_whole_numbers("NARM", hidden_size=hidden_size)
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

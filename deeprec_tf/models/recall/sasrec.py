@@ -97,7 +97,9 @@ def SASRec(
         Petrov and Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation Trained
         with Negative Sampling, RecSys 2023 (`loss="gbce"`).
     """
-    check_whole_numbers("SASRec", num_layers=num_layers, num_heads=num_heads)
+    check_whole_numbers(
+        "SASRec", num_layers=num_layers, num_heads=num_heads, hidden_size=hidden_size
+    )
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

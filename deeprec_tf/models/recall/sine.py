@@ -22,6 +22,7 @@ from deeprec_tf.layers.sequence.learned_positions import LearnedPositions
 from deeprec_tf.layers.sequence.prototype_assignment import PrototypeAssignment
 from deeprec_tf.layers.sequence.prototype_selection import PrototypeSelection
 from deeprec_tf.layers.sequence.with_context import WithContext
+from deeprec_tf.numeric import check_whole_numbers
 from deeprec_tf.recall import (
     ItemSide,
     cosine_temperature,
@@ -112,6 +113,10 @@ def SINE(
             f"SINE: num_interests must be at least 2, got {num_interests!r}. With one interest no "
             "prototype makes a difference; ComiRec(…, num_interests=1) is what is left."
         )
+    check_whole_numbers(
+        "SINE", num_prototypes=num_prototypes, num_interests=num_interests,
+        hidden_size=hidden_size, attention_units=attention_units,
+    )  # fmt: skip
     users = with_width(user_feature_columns, embedding_dim)
     columns = with_width(item_feature_columns, embedding_dim)
     inputs = build_input_layers([*users, *columns])

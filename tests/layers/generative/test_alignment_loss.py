@@ -49,8 +49,10 @@ def test_large_products_stay_finite():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"tasks": ("rank",)}, "tasks must be of .* got 'rank'"),
-        ({"generation_weight": -1}, "weights must be at least 0, got generation_weight=-1"),
+        ({"tasks": ("rank",)}, "tasks must be a tuple of some of .* got 'rank'"),
+        ({"generation_weight": -1}, "weights must be finite and at least 0, got gen.*=-1"),
+        ({"contrast_weight": float("nan")}, "weights must be finite and at least 0, got .*=nan"),
+        ({"tasks": "index"}, "tasks must be a tuple of some of .* got 'index'"),
     ],
 )
 def test_errors(arguments, message):

@@ -143,7 +143,7 @@ def test_settling_follows_either_table_and_does_nothing_else(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_layers": -1}, "num_layers must be at least 0, got -1"),
+        ({"num_layers": -1}, "num_layers must be a whole number and at least 0, got -1"),
         ({"edges": EDGES[:2]}, r"edges must have the shape \(num_edges, 2\) = \(\d+, 2\)"),
     ],
 )

@@ -158,6 +158,12 @@ def test_queue():
         wanted.put(BATCHES[batch, :4], vectors)
         again, _ = layer(BATCHES[0, :4], vectors)  # no training: nothing is put in
         np.testing.assert_array_equal(again, [i for i, _ in wanted.entries])
+    padded = np.array([0, 8, 0, 0, 9, 0])  # what has no item takes no place
+    vectors = GENERATOR.normal(size=(6, 3)).astype("float32")
+    call(tf.constant(padded), tf.constant(vectors))
+    wanted.put(padded, vectors)
+    np.testing.assert_array_equal(layer.ids, [i for i, _ in wanted.entries])
+    np.testing.assert_allclose(layer.vectors, [v for _, v in wanted.entries], rtol=1e-6)
     many = GENERATOR.normal(size=(9, 3)).astype("float32")
     layer(np.arange(1, 10), many, training=True)
     np.testing.assert_array_equal(layer.ids, np.arange(1, 8))

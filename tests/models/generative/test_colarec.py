@@ -324,7 +324,7 @@ def test_saved_and_exported_models_answer_alike(trained, tmp_path):
         ({"preset": (10, 0, 64)}, ValueError, r"three positive integers: .* got \(10, 0, 64\)"),
         ({"beam_width": 8}, ValueError, "ColaRec: beam_width must be at least 14"),
         ({"hidden_items": (25,)}, ValueError, r"ColaRec: hidden_items: .* 1\.\.24, got 25"),
-        ({"tasks": ("rank",)}, ValueError, "tasks must be of"),
+        ({"tasks": ("rank",)}, ValueError, "tasks must be a tuple of some of"),
         ({"hidden_size": 9}, ValueError, "ColaRec: hidden_size=9 cannot be split into 2 heads"),
     ],
 )

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from deeprec_tf.data import Category, FeatureEncoder
+from deeprec_tf.data import Category, CategoryList, FeatureEncoder
 from deeprec_tf.export import (
     check_export,
     export_onnx,
@@ -217,13 +217,19 @@ def test_generation_is_part_of_the_exports(trained, tmp_path):
     assert check_export(model, folder, served(x)) < 1e-4
 
 
+@pytest.mark.parametrize("with_lists", [False, True])
 @pytest.mark.parametrize(("name", "keys"), [("TIGER", "{}"), ("ColaRec", "m{}")])
-def test_raw_histories_in_raw_keys_out(name, keys, tmp_path):
+def test_raw_histories_in_raw_keys_out(name, keys, with_lists, tmp_path):
     movies = pd.Series([keys.format(3 * i) for i in range(1, 13)])
     if keys == "{}":
         movies = movies.astype("int64")
     log = pd.DataFrame({"user_id": ["a", "b", "c"] * 4, "item_id": movies})
-    encoder = FeatureEncoder([Category("user_id"), Category("item_id")]).fit(log)
+    features = [Category("user_id"), Category("item_id")]
+    if with_lists:  # the encoder makes the history itself
+        padding = 0 if keys == "{}" else None
+        features.append(CategoryList("hist_item_id", 4, vocabulary="item_id", padding=padding))
+        log["hist_item_id"] = [movies[:2].tolist()] * len(log)
+    encoder = FeatureEncoder(features).fit(log)
     known = encoder.vocabulary("item_id")
     codes = random_codes(known.size - 1)
     wide = {"hidden_items": (1,), "num_users": 9, "num_results": known.size}
@@ -264,6 +270,17 @@ def test_answers_without_a_key_are_no_export(tmp_path):
         export_saved_model(build(), tmp_path, encoder=encoder)
     assert not list(tmp_path.iterdir())
     export_saved_model(build(random_codes(3)), tmp_path)
+    lists = CategoryList("hist_item_id", 6, vocabulary="item_id")
+    encoder = FeatureEncoder([Category("user_id"), frequent, lists]).fit(
+        log.assign(hist_item_id=[["x"]] * len(log))
+    )
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(build(random_codes(3)), tmp_path, encoder=encoder)
+    encoder = FeatureEncoder([Category("user_id"), Category("sku")])
+    encoder.fit(log.rename(columns={"item_id": "sku"}))
+    message = r"of \['hist_item_id'\], whose keys .*Give it Category\('item_id'\)"
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(build(random_codes(3)), tmp_path, encoder=encoder)
 
 
 def test_the_whole_of_what_answers_is_compiled(trained):

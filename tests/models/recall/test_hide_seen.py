@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from deeprec_tf import SparseFeat, VarLenSparseFeat
 from deeprec_tf.candidates import InBatch, Sampled
@@ -77,5 +78,11 @@ def test_the_only_item_that_is_drawn_counts_where_the_history_has_it_not(builder
     for hides in (True, False):
         model = builder(PASTS[:1], [ITEM], negatives=Sampled(3, hide_seen=hides, **drawn))
         losses[hides] = [model.evaluate(x, verbose=0) for x in (with_it, without)]
+        each = builder(PASTS[:1], [ITEM], negatives=Sampled(3, hide_seen=hides, each=True, **drawn))
+        each.set_weights(model.get_weights())
+        shapes = {"hist_item_id": [None], "item_id": []}  # the number of steps is not known before
+        for x, wanted in zip((with_it, without), losses[hides], strict=True):
+            rows = tf.data.Dataset.from_tensor_slices(x).padded_batch(1, shapes)
+            assert each.evaluate(rows, verbose=0) == pytest.approx(wanted, rel=1e-5, abs=1e-6)
     assert losses[True][0] == pytest.approx(0, abs=1e-6)
     assert min(losses[False] + losses[True][1:]) > 0.05

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeprec_tf import DenseFeat, SparseFeat, VarLenSparseFeat
-from deeprec_tf.candidates import InBatch
+from deeprec_tf.candidates import InBatch, Sampled
 from deeprec_tf.evaluation import RetrievalEvaluation, evaluate_retrieval
 from deeprec_tf.export import inference_model, item_encoder, user_encoder
 from deeprec_tf.models import LightGCN
@@ -311,7 +311,7 @@ def test_columns_of_a_table_name_the_inputs():
         (lambda: LightGCN([[0.5, 1.0]]), TypeError, "must be integer ids, got float64"),
         (lambda: LightGCN([[0, 0]]), ValueError, "'item_id' .* 1..0, got 0..0. Id 0 is no item"),
         (lambda: build(num_items=3), ValueError, "'item_id' .* 1..3, .* Re-encode the ids"),
-        (lambda: build(num_layers=-1), ValueError, "num_layers must be at least 0, got -1"),
+        (lambda: build(num_layers=-1), ValueError, "num_layers must be a whole number and"),
         (lambda: build(l2=-1.0), ValueError, "l2 must be at least 0, got -1"),
         (lambda: featured(item_table={"cate": FEATURES_OF_ITEMS["cate"]}), ValueError,
          "LightGCN: item_table misses 'tags' of item_feature_columns"),
@@ -339,3 +339,5 @@ def test_negatives_of_the_batch_bring_the_softmax_however_they_are_given():
     wanted = loss_of(negatives="in_batch")
     assert loss_of(negatives=InBatch()) == pytest.approx(wanted, rel=1e-6)
     assert loss_of(negatives=InBatch(), loss="bpr") != pytest.approx(wanted, rel=1e-2)
+    one = Sampled(1, each=True)
+    assert loss_of(negatives=[one]) == loss_of(negatives=one) == loss_of(negatives=one, loss="bpr")
