@@ -10,7 +10,8 @@ Departures from the paper:
 - input positions always have vectors; the released code has them for `item_position=True` alone;
 - generation keeps to the prefixes of existing items and leaves out the context's: those that a user
   has beside it are for `rank_in_lists` to take out;
-- any item codes will do, not those of LightGCN's clusters alone.
+- any item codes will do, not those of LightGCN's clusters alone;
+- "adam" is 1e-3 without more, where the authors have AdamW at 5e-4 and clip gradients to length 1.
 """
 
 import keras

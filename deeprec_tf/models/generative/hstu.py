@@ -11,7 +11,10 @@ Departures from the paper and the authors' code:
 - in ranking the last token is the target item, whose action is foretold; the actions of the
   history are foretold too, as a loss beside. Without a history of actions the tokens are items;
 - stochastic length always keeps the newest step;
-- tables start as the columns say.
+- tables start as the columns say;
+- "adam" has Keras's second number, .999, where the authors' AdamW has .98 (and no decay);
+- of the released code's options the other norms, a bias of the projections, scores over the root of
+  the width and mixtures of logits are left out.
 """
 
 import keras

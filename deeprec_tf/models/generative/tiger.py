@@ -5,7 +5,9 @@ Departures from the paper:
 - the decoder starts with a vector of its own, and codes share their vectors with the encoder;
 - generation keeps to the prefixes of existing items, so no answer is invalid;
 - items of the history are not answered: `hide_seen`;
-- identifiers are any of `deeprec_tf.identifiers`, not the RQ-VAE's alone.
+- identifiers are any of `deeprec_tf.identifiers`, not the RQ-VAE's alone;
+- "adam" is 1e-3 all along, where the paper's rate is .01 and falls by the inverse root after 10,000
+  steps.
 """
 
 import keras

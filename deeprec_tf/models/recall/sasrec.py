@@ -7,7 +7,8 @@ Departures from the paper:
 - blocks are pre-norm with maps for queries, keys, values and heads; `original=True` gives the
   paper's;
 - an item is scored by the vector that reads it, with gBCE too, where gSASRec has a second table;
-- items may have features beside their id, and users features beside their history.
+- items may have features beside their id, and users features beside their history;
+- "adam" has Keras's second number, .999, where the authors' code has .98.
 """
 
 import keras
