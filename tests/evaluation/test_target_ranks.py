@@ -167,5 +167,5 @@ class TestErrors:
             rank_targets(self.SCORES, [1, 1, 1], seen=[[1], [2]])
         with pytest.raises(ValueError, match=r"must give shape \(3, 5\) for 3 rows, got \(1, 5\)"):
             rank_targets(lambda rows: np.zeros((1, 5)), [1, 1, 1])
-        with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        with pytest.raises(ValueError, match="batch_size must be a whole number from 1 on, got 0"):
             rank_targets(self.SCORES, [1, 1, 1], batch_size=0)

@@ -101,7 +101,7 @@ def test_get():
         (lambda: losses.get(["bpr"], owner="DSSM"), r"DSSM: loss must be .*, got \['bpr'\]"),
         (lambda: losses.get({"score": "gbce"}, items=9), "loss must be .*, got {'score'"),
         (lambda: losses.get(BPR), "loss must be .*, got <class"),
-        (lambda: BPRMax(-1), "BPRMax: regularization must be at least 0, got -1"),
+        (lambda: BPRMax(-1), "BPRMax: regularization must be finite and at least 0, got -1"),
         (lambda: Triplet(0), "Triplet: margin must be above 0, got 0"),
         (lambda: GBCE(1), "GBCE: items must be 2 or more, got 1"),
         (lambda: GBCE(9, 1.5), "GBCE: calibration must lie in 0..1, got 1.5"),

@@ -86,6 +86,7 @@ class VectorMemory(keras.layers.Layer):
 def _first_real(ids, number):
     """The places of the first ids that are not 0, in their order, and of zeros behind them."""
     count = ops.shape(ids)[0]
-    left = ops.cast(count - ops.arange(count), "float32")  # exact up to 16 million
-    _, chosen = ops.top_k(ops.where(ids != 0, left, left - count), number)
+    places = ops.cast(ops.arange(count), "float32")  # exact up to 16 million
+    all_of_them = ops.cast(count, "float32")
+    _, chosen = ops.top_k(ops.where(ids != 0, all_of_them - places, -places), number)
     return chosen
