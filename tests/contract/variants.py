@@ -58,7 +58,7 @@ VARIANTS = {
         ),
         "decoders": (
             {**NO_VECTORS, "negatives": "all", "llm_params": {
-                "model_name": tiny_gpt2(), "user_model_name": tiny_gpt2(), "dropout": 0.0,
+                "model_name": tiny_gpt2(), "user_model_name": tiny_gpt2(),
             }}, (), "hist_length",
         ),
         "scratch": (
