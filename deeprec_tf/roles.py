@@ -20,6 +20,7 @@ from deeprec_tf.features import (
 
 HISTORY_PREFIX = "hist_"
 NEGATIVE_PREFIX = "neg_"
+TIME_WORDS = ("time", "times", "timestamp", "timestamps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,7 +269,8 @@ def split_off_steps(
         the rest.
 
     Raises:
-        ValueError: there are two of a kind, or the dtypes of the two times differ.
+        ValueError: there are two of a kind, the dtypes of the two times differ, or a column that
+            is called a time is none.
     """
     found: dict[str, FeatureColumn] = {}
     for column in columns:
@@ -281,6 +283,12 @@ def split_off_steps(
                 f"{owner}: {column.name!r}, with {now!r} beside it, has {column.dtype} and "
                 f"{column.dimension} numbers a step. If these are times, give both dtype='int64' "
                 "and one number; actions have no number of the request beside them."
+            )
+        if word == "actions" and now.rsplit("_", 1)[-1] in TIME_WORDS:
+            raise ValueError(
+                f"{owner}: {column.name!r} would be read as actions, as it has {column.dtype} and "
+                f"{column.dimension} numbers a step. Times have dtype='int64' and one number; "
+                "actions want another name."
             )
         if word in found:
             raise ValueError(

@@ -375,6 +375,7 @@ def test_errors(options, error, message):
         ([VarLenDenseFeat("hist_time", 3, dtype="int64")], {}, "has maxlen 3, the history 8"),
         ([VarLenDenseFeat("hist_time", MAXLEN), DenseFeat("time")], {},
          "If these are times, give both dtype='int64'"),
+        ([VarLenDenseFeat("hist_click_time", MAXLEN)], {}, "would be read as actions, as it has"),
     ],
 )  # fmt: skip
 def test_errors_of_times(users, options, message):
