@@ -55,7 +55,7 @@ from deeprec_tf.models import ColaRec, LightGCN
 from deeprec_tf.training import BackupAndRestore, keep_freed_memory
 
 METRICS, K = ("recall", "ndcg"), (5, 10, 20)
-EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 5, 40, 5, 128, 1e-3
+EPOCHS, GRAPH_EPOCHS, PATIENCE, BATCH, RATE = 12, 40, 5, 128, 1e-3
 MAXLEN, WATCHED, BEAM = 50, 1024, 100
 BRANCHING, LEVELS = 32, 3  # of all identifiers
 SIZES: dict[str, dict[str, Any]] = {
