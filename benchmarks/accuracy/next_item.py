@@ -221,6 +221,11 @@ FULL_SIZE = {
         remark="the rate falls in a straight line from the 20th epoch to 0 at the 80th; "
         f"{NO_TIMES}",
     ),
+    "HSTU, later falling rate": Run(
+        "HSTU", {"transformer_params": {"dropout": None}}, rate=RATE, epochs=100, steady=45,
+        remark="the rate falls in a straight line from the 45th epoch to 0 at the 100th; "
+        f"{NO_TIMES}",
+    ),
     "BERT4Rec, as published": Run(
         "BERT4Rec", {"mask_share": 0.2}, rate=lambda: WarmUp(1e-4, 10_000, 400_000), batch=256,
         epochs=16_667, remark="as published for MovieLens-1M",
