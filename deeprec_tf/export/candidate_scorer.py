@@ -72,6 +72,13 @@ class CandidateScorer:
         (answer,) = inference_outputs(model).values()
         self._head = keras.Model(joint_output(model, "target_state"), answer)
         self._of_items = set(self._target.input)
+        # An item's inputs, so that a user can be checked as a row of the model.
+        self._some_candidate = {
+            tensor.name: np.ones([1 if n is None else n for n in tensor.shape]).astype(
+                object if tensor.dtype == "string" else tensor.dtype
+            )
+            for tensor in model.inputs if tensor.name in self._of_items
+        }
         self._encode = tf.function(self._encoded, autograph=False, reduce_retracing=True)
         self._score = tf.function(self._scored, autograph=False, reduce_retracing=True)
 
@@ -101,17 +108,8 @@ class CandidateScorer:
             raise ValueError(
                 f"{_OWNER}: user must have one row, got {sorted(rows)}. Score users one by one."
             )
-        self._model._check_arrays(_OWNER, {**self._some_candidate(), **x})
+        self._model._check_arrays(_OWNER, {**self._some_candidate, **x})
         return EncodedUser(*self._encode({name: tf.constant(array) for name, array in x.items()}))
-
-    def _some_candidate(self) -> dict[str, np.ndarray]:
-        """Inputs of an item, so that a user can be checked as a row of the model."""
-        return {
-            tensor.name: np.ones([1 if n is None else n for n in tensor.shape]).astype(
-                object if tensor.dtype == "string" else tensor.dtype
-            )
-            for tensor in self._model.inputs if tensor.name in self._of_items
-        }
 
     def score(self, encoded: EncodedUser, candidates: Any) -> np.ndarray:
         """The probability (M,) of every candidate, by what `encode` gave."""

@@ -37,12 +37,13 @@ class RawAnswers(tf.Module):
     def __init__(self, encoder: Any, raw_inputs: RawInputs, model: keras.Model) -> None:
         super().__init__()
         if raw_inputs.items is None:
-            named = [c.name for c in model.feature_columns if isinstance(c, VarLenSparseFeat)]
-            tables = [c.embedding_name for c in model.feature_columns if c.name in named]
+            histories = [c for c in model.feature_columns if isinstance(c, VarLenSparseFeat)]
+            table = histories[0].embedding_name
             raise ValueError(
-                f"export_saved_model: {model.name} answers with items of {named}, whose keys the "
-                f"encoder does not know. Give it Category({tables[0]!r}), or a feature with "
-                f"vocabulary={tables[0]!r}; or leave the encoder out."
+                f"export_saved_model: {model.name} answers with items of "
+                f"{[column.name for column in histories]}, whose keys the encoder does not know. "
+                f"Give it Category({table!r}), or a feature with vocabulary={table!r}; or leave "
+                "the encoder out."
             )
         history, feature = raw_inputs.items
         vocabulary = encoder.vocabulary(feature)

@@ -76,8 +76,11 @@ class RawInputs:
                 f"{model.name} takes {list(self._wanted)}. Give the encoder that made the "
                 "training data, or leave it out."
             )
-        _refuse_larger_vocabularies(owner, encoder, model, made, self._histories)
         self._columns = list(getattr(model, "feature_columns", ()))
+        # By input, the feature of the encoder whose values it holds.
+        self._feature_of = {name: name for name in made}
+        self._feature_of |= {history.column.name: history.category for history in self._histories}
+        _refuse_larger_vocabularies(owner, encoder, self._columns, self._feature_of)
         self.layer = _part(whole, list(needed))
         self._made = _part(whole, made) if made else None
         self._categories = {h.category: _part(whole, [h.category]) for h in self._histories}
@@ -95,11 +98,9 @@ class RawInputs:
     @property
     def items(self) -> tuple[VarLenSparseFeat, str] | None:
         """The first history that the encoder knows, and its feature whose keys that holds."""
-        features = {name: name for name in (self._made.output if self._made else ())}
-        features |= {history.column.name: history.category for history in self._histories}
         for column in self._columns:
-            if isinstance(column, VarLenSparseFeat) and column.name in features:
-                return column, features[column.name]
+            if isinstance(column, VarLenSparseFeat) and column.name in self._feature_of:
+                return column, self._feature_of[column.name]
         return None
 
     def _raw_specs(self) -> dict[str, tf.TensorSpec]:
@@ -162,15 +163,13 @@ def _list(owner: str, encoder: Any, whole: keras.Model, name: str, category: str
 
 
 def _refuse_larger_vocabularies(
-    owner: str, encoder: Any, model: Any, made: list[str], histories: list[_History]
+    owner: str, encoder: Any, columns: list[Any], feature_of: Mapping[str, str]
 ) -> None:
     """Raises ValueError where the encoder makes ids that a table of the model does not reach."""
     ids = {column.name: column.vocabulary_size for column in encoder.feature_columns() if
            isinstance(column, SparseFeat | VarLenSparseFeat)}  # fmt: skip
-    category_of = {name: name for name in made}
-    category_of |= {history.column.name: history.category for history in histories}
-    for column in getattr(model, "feature_columns", ()):
-        known = ids.get(category_of.get(column.name, ""))
+    for column in columns:
+        known = ids.get(feature_of.get(column.name, ""))
         rows = None if getattr(column, "use_hash", True) else column.vocabulary_size
         if known is not None and rows is not None and known > rows:
             raise ValueError(

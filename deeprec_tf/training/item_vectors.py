@@ -68,7 +68,10 @@ def item_vectors(
     if path is not None and Path(path).is_dir():
         raise ValueError(f"item_vectors: path must be a file, but {path} is a folder.")
     encoder = _encoder_of(language_model, tokens)
-    known = _read(path, _fingerprint(encoder)) if path is not None else {}
+    known: dict[str, np.ndarray] = {}
+    if path is not None:
+        fingerprint = _fingerprint(encoder)
+        known = _read(path, fingerprint)
     wanted = [_key(row) for row in tokens]
     lengths = (tokens != 0).sum(axis=1)
     missing = [i for i in range(1, len(tokens)) if wanted[i] not in known]
@@ -82,7 +85,7 @@ def item_vectors(
         known |= {wanted[row]: vector for row, vector in zip(rows, vectors, strict=True)}
     out = np.stack([known[key] for key in wanted[1:]])
     if path is not None and (missing or len(known) > len(set(wanted[1:]))):
-        _write(path, _fingerprint(encoder), {key: known[key] for key in wanted[1:]})
+        _write(path, fingerprint, {key: known[key] for key in wanted[1:]})
     return np.concatenate([np.zeros_like(out[:1]), out])
 
 
